@@ -47,10 +47,12 @@ class LabelSettings(_Section, frozen=True):
 
 
 class LabelDefaults(_Section, frozen=True):
-    """``default`` labels typed text; a purpose may set its own."""
+    """``default`` labels typed text; a purpose may raise it. An assistant turn that was not given here has lost its
+    origin: ``unknown_answers: lost`` keeps it in this process, ``typed`` trusts the client that it wrote it itself."""
 
     default: LabelSettings = field(default_factory=LabelSettings)
     purposes: dict[str, LabelSettings] = {}
+    unknown_answers: Literal["lost", "typed"] = "lost"
 
 
 class OpennessSettings(_Section, frozen=True):

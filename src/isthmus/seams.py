@@ -215,6 +215,22 @@ class Documents(Protocol):
     def text(self, document: str, principal: Principal) -> str: ...
 
 
+class Provenance(Protocol):
+    """Recognises text that was labelled before, when it comes back without its label. Near-verbatim reuse only."""
+
+    def recognise(self, text: str) -> Label:
+        """The join of the labels of what the text repeats; ``PUBLIC`` where it repeats nothing."""
+        ...
+
+    def answered(self, text: str) -> Label | None:
+        """The label of an answer that was given here word for word; ``None`` where no such answer was given."""
+        ...
+
+    def remember(self, answer: str, label: Label, typed: str) -> None:
+        """Keep fingerprints of an answer, without what only repeats the ``typed`` text it answers."""
+        ...
+
+
 # ---------------------------------------------------------------- evidence
 
 

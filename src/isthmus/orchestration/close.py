@@ -1,0 +1,156 @@
+"""Stop 8, record: how an answer ends, whichever way it ends.
+
+A finished answer, a failure midway, a guard that blocks, a client that leaves: each is settled against the budget, its
+fingerprints are kept so that it is recognised when it comes back, and its outcome is on disk before the last byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from isthmus.cards import Card
+from isthmus.errors import IsthmusError
+from isthmus.labels import Label
+from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, Usage, fold
+from isthmus.orchestration.admission import Admission
+from isthmus.orchestration.record import Recorder, money
+from isthmus.orchestration.streams import closing
+from isthmus.seams import Limits, Provenance, Receipt
+
+_CHARACTERS_PER_TOKEN = 4
+#: IPTC's digital source type of what a model makes, for machine-readable marking.
+SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+class Citation(Protocol):
+    def as_dict(self) -> dict[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of a call when its answer begins."""
+
+    request: ChatRequest
+    card: Card
+    reason: str
+    admission: Admission
+    passages: Sequence[Passage]
+    reservation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """``cite`` resolves an answer's citations against the passages it was given."""
+
+    recorder: Recorder
+    provenance: Provenance
+    limits: Limits
+    cite: Callable[[str, Sequence[Passage]], Sequence[Citation]]
+
+    async def close(
+        self, run: Run, events: AsyncIterator[ChatEvent], facts: dict[str, object]
+    ) -> AsyncIterator[ChatEvent]:
+        """The same events; when they end, the outcome is recorded and ``facts`` is filled."""
+        seen: list[ChatEvent] = []
+        try:
+            async with closing(events):
+                async for event in events:
+                    seen.append(event)
+                    yield event
+        except IsthmusError as error:
+            await self._end(run, fold(seen), error.code)
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            await asyncio.shield(self._end(run, fold(seen), "cancelled"))
+            raise
+        facts.update(await self._end(run, fold(seen), None))
+
+    async def abstain(
+        self, request: ChatRequest, reason: str, events: AsyncIterator[ChatEvent], facts: dict[str, object]
+    ) -> AsyncIterator[ChatEvent]:
+        """The answer that no model gave, recorded like any other."""
+        seen: list[ChatEvent] = []
+        async for event in events:
+            seen.append(event)
+            yield event
+        self.provenance.remember(fold(seen).text, request.label, "")
+        index = await self.recorder.abstained(request, reason)
+        facts.update(
+            {"request": request.id, "model": "none", "reason": reason, "relevant": False, "citations": []},
+            label=_label(request.label),
+            receipt=_receipt(await self.recorder.receipt(index)),
+        )
+
+    async def embedded(self, request: EmbedRequest, card: Card, admission: Admission, tokens: int) -> dict[str, object]:
+        """The facts of an embedding call, once it is recorded."""
+        index = await self.recorder.embedded(request, card, tokens)
+        return {
+            "request": request.id,
+            "model": card.id,
+            "rule": admission.decisions[card.id].rule,
+            "policy": admission.policy,
+            "label": _label(request.label),
+            "cost": money(card, Usage(prompt=tokens)),
+            "receipt": _receipt(await self.recorder.receipt(index)),
+        }
+
+    async def _end(self, run: Run, answer: Completion, error: str | None) -> dict[str, object]:
+        answer = replace(answer, usage=_usage(run.request, answer))
+        self.limits.settle(run.reservation, run.card.price.cost(answer.usage))
+        self._remember(run.request, answer)
+        citations = [citation.as_dict() for citation in self.cite(answer.text, run.passages)]
+        index = await self.recorder.outcome(run.request, run.card, answer, {"error": error} if error else {})
+        return {
+            **_facts(run, answer),
+            "citations": citations,
+            "receipt": _receipt(await self.recorder.receipt(index)),
+        }
+
+    def _remember(self, request: ChatRequest, answer: Completion) -> None:
+        typed = "\n".join(text.text for text in request.texts() if text.origin == "typed")
+        for text in (answer.text, answer.reasoning, *(call.arguments for call in answer.tool_calls)):
+            if text.strip():
+                self.provenance.remember(text, request.label, typed)
+
+
+def _facts(run: Run, answer: Completion) -> dict[str, object]:
+    return {
+        "request": run.request.id,
+        "model": run.card.id,
+        "reason": run.reason,
+        "rule": run.admission.decisions[run.card.id].rule,
+        "policy": run.admission.policy,
+        "label": _label(run.request.label),
+        "admitted": [card.id for card in run.admission.admitted],
+        "denied": run.admission.denied(),
+        "cost": money(run.card, answer.usage),
+        "synthetic": SYNTHETIC,
+    }
+
+
+def _usage(request: ChatRequest, answer: Completion) -> Usage:
+    """The vendor's count, or an estimate where the stream ended before it came."""
+    if answer.usage.total:
+        return answer.usage
+    prompt = sum(len(text.text) for text in request.texts()) // _CHARACTERS_PER_TOKEN
+    return Usage(prompt, len(answer.text) // _CHARACTERS_PER_TOKEN, estimated=True)
+
+
+def _label(label: Label) -> dict[str, object]:
+    """The parts, and one line for people."""
+    return {**label.as_dict(), "text": str(label)}
+
+
+def _receipt(receipt: Receipt) -> Mapping[str, object]:
+    return {
+        "log": receipt.log,
+        "index": receipt.index,
+        "leaf": receipt.leaf,
+        "size": receipt.size,
+        "root": receipt.root,
+        "proof": list(receipt.proof),
+        "checkpoint": receipt.checkpoint,
+    }

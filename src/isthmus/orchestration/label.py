@@ -1,0 +1,106 @@
+"""Stop 2, label: every piece of text gets the label of what it repeats and of what guards find in it.
+
+Typed text comes with the default of its key and purpose. On top of it, text that was labelled before is recognised
+when it comes back; an assistant turn must be an answer that was given here, or its origin is lost; and guards may
+raise. Nothing here lowers a label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from isthmus.errors import GuardBlocked
+from isthmus.labels import ORIGIN_LOST, PUBLIC, Label, join
+from isthmus.messages import ChatRequest, EmbedRequest, Message, Part, Text
+from isthmus.seams import Finding, Guard, Provenance, Stage, Verdict
+
+_OFF_THE_LOOP = 20_000  # characters from which recognition would hold up other requests
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What guards found, for the record: kinds and counts, never the text."""
+
+    found: tuple[Finding, ...] = ()
+
+    def as_dict(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for finding in self.found:
+            counts[finding.kind] = counts.get(finding.kind, 0) + 1
+        return dict(sorted(counts.items()))
+
+
+class Labeller:
+    """Labels the texts of a request. ``trust_answers`` takes unknown assistant turns for the client's own text."""
+
+    def __init__(self, guards: Sequence[Guard], provenance: Provenance, *, trust_answers: bool = False) -> None:
+        self._guards = guards
+        self._provenance = provenance
+        self._trust_answers = trust_answers
+
+    async def chat(self, request: ChatRequest) -> tuple[ChatRequest, Findings]:
+        """The request with every part labelled, and what was found. Raises GuardBlocked or GuardUnavailable."""
+        found: list[Finding] = []
+        messages = tuple([await self._message(message, found) for message in request.messages])
+        extra = [await self._label(text, found) for text in _other_texts(request)]
+        return replace(request, messages=messages, floor=request.floor.join(join(extra))), Findings(tuple(found))
+
+    async def embed(self, request: EmbedRequest) -> tuple[EmbedRequest, Findings]:
+        """The same for texts to embed."""
+        found: list[Finding] = []
+        texts = tuple([replace(text, label=text.label.join(await self._label(text.text, found)))
+                       for text in request.texts])  # fmt: skip
+        return replace(request, texts=texts), Findings(tuple(found))
+
+    async def _message(self, message: Message, found: list[Finding]) -> Message:
+        parts: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, Text):
+                label = part.label.join(await self._label(part.text, found))
+                part = replace(part, label=label.join(self._origin(part)))
+            parts.append(part)
+        return replace(message, parts=tuple(parts))
+
+    def _origin(self, part: Text) -> Label:
+        """An assistant turn carries the label of the answer that it was; if it was none, its origin is lost."""
+        if part.origin != "answer" or not part.text.strip():
+            return PUBLIC
+        given = self._provenance.answered(part.text)
+        if given is not None:
+            return given
+        return PUBLIC if self._trust_answers else ORIGIN_LOST
+
+    async def _label(self, text: str, found: list[Finding]) -> Label:
+        if not text.strip():
+            return PUBLIC
+        if len(text) > _OFF_THE_LOOP:
+            label = await asyncio.to_thread(self._provenance.recognise, text)
+        else:
+            label = self._provenance.recognise(text)
+        verdict = await check(self._guards, text, "input")
+        found += verdict.findings
+        return label.join(verdict.label)
+
+
+def _other_texts(request: ChatRequest) -> list[str]:
+    """Typed text outside the parts: tools, schemas, stop words, and the arguments of earlier tool calls."""
+    texts = [f"{tool.name} {tool.description} {tool.parameters}" for tool in request.tools]
+    texts += [call.arguments for message in request.messages for call in message.tool_calls]
+    if request.format is not None and request.format.schema is not None:
+        texts.append(str(request.format.schema))
+    return texts + list(request.sampling.stop)
+
+
+async def check(guards: Sequence[Guard], text: str, stage: Stage) -> Verdict:
+    """All guards over one text: labels join, findings add up. Raises :class:`GuardBlocked` where one blocks."""
+    label = PUBLIC
+    findings: list[Finding] = []
+    for guard in guards:
+        verdict = await guard.check(text, stage)
+        if verdict.action == "block":
+            raise GuardBlocked(f"The guard {guard.name!r} blocked this text.", details={"rule": verdict.rule})
+        label = label.join(verdict.label)
+        findings += verdict.findings
+    return Verdict("allow", label, tuple(findings))
