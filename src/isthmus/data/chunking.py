@@ -1,0 +1,138 @@
+"""A parsed document in pieces that an embedder reads whole and a citation can point at.
+
+A chunk is a run of neighbouring blocks, never across a page, slide or sheet; its text is exactly
+``document.text[start:end]``. It ends where a heading begins, once it has some substance; a block too long for one
+chunk is split by ``chonkie`` at sentences, then words. There is no overlap: headings travel beside the text instead.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from isthmus.data.parsing.parsed import Block, Parsed
+
+#: Three or four passages share about 600 tokens of prompt; MiniLM reads 256 tokens and forgets the rest.
+TARGET_TOKENS = 180
+#: A section shorter than this is joined with the next.
+_SUBSTANCE = 60
+_WORD = re.compile(r"[a-zà-öø-ÿß]+|\d+|\s+|.", re.IGNORECASE | re.DOTALL)
+_LEVELS = (
+    ["\n"],
+    [". ", "! ", "? ", "。", "！", "？", "؟ ", "। "],
+    ["; ", ": ", ", ", "、", "，", "، "],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """``text == document.text[start:end]``. ``headings`` are those that all of the chunk stands under."""
+
+    text: str
+    start: int
+    end: int
+    page: int | None
+    headings: tuple[str, ...]
+
+
+def count_tokens(text: str) -> int:
+    """About how many tokens a subword tokenizer makes of it, rather too many than too few: a word costs one per five
+    letters, a number one per two digits, any other character one."""
+    return sum(_cost(match) for match in _WORD.findall(text))
+
+
+def _cost(piece: str) -> int:
+    if piece.isspace():
+        return 0
+    return math.ceil(len(piece) / 2) if piece[0].isdigit() else math.ceil(len(piece) / 5)
+
+
+class Chunker:
+    """Chunks of about ``target`` tokens at most."""
+
+    def __init__(self, target: int = TARGET_TOKENS) -> None:
+        self._target = target
+
+    def chunk(self, document: Parsed) -> list[Chunk]:
+        """All non-blank text of the document, in order."""
+        chunks = []
+        for run in self._runs(document):
+            start, end = run[0].start, run[-1].end
+            headings = _common(block.headings for block in run)
+            chunks.append(Chunk(document.text[start:end], start, end, run[0].page, headings))
+        return chunks
+
+    def _pieces(self, document: Parsed) -> Iterator[Block]:
+        """Blocks, those too long in several pieces."""
+        for block in document.blocks:
+            text = document.text[block.start : block.end]
+            if count_tokens(text) <= self._target:
+                yield block
+                continue
+            for start, end in self._split(text):
+                yield Block(block.start + start, block.start + end, block.kind, block.page, block.headings)
+
+    def _split(self, text: str) -> Iterator[tuple[int, int]]:
+        """Extents of the parts that are not blank, without the white space around them."""
+        for part in self._splitter.chunk(text):
+            for start in range(part.start_index, part.end_index, self._step(part.text)):
+                piece = text[start : min(start + self._step(part.text), part.end_index)]
+                lead = len(piece) - len(piece.lstrip())
+                if body := piece.strip():
+                    yield start + lead, start + lead + len(body)
+
+    def _step(self, part: str) -> int:
+        """A part that no mark divides is cut by length; a character never costs more than one token."""
+        return len(part) if count_tokens(part) <= self._target else self._target
+
+    def _runs(self, document: Parsed) -> Iterator[list[Block]]:
+        run: list[Block] = []
+        tokens = 0
+        for piece in self._pieces(document):
+            cost = count_tokens(document.text[piece.start : piece.end])
+            if run and self._ends(run, piece, tokens, cost):
+                done, run = _without_trailing_headings(run, piece)
+                yield done
+                tokens = sum(count_tokens(document.text[block.start : block.end]) for block in run)
+            run.append(piece)
+            tokens += cost
+        if run:
+            yield run
+
+    def _ends(self, run: list[Block], piece: Block, tokens: int, cost: int) -> bool:
+        if piece.page != run[-1].page:
+            return True
+        if piece.kind == "heading" and tokens >= _SUBSTANCE:
+            return True
+        only_headings = all(block.kind == "heading" for block in run)
+        return tokens + cost > self._target + (_SUBSTANCE if only_headings else 0)
+
+    @cached_property
+    def _splitter(self) -> Any:
+        from chonkie import RecursiveChunker, RecursiveLevel, RecursiveRules
+
+        levels = [*(RecursiveLevel(delimiters=marks) for marks in _LEVELS), RecursiveLevel(whitespace=True)]
+        counter: Any = count_tokens  # chonkie takes any callable that counts, and declares less
+        return RecursiveChunker(counter, self._target, RecursiveRules(levels))
+
+
+def _without_trailing_headings(run: list[Block], piece: Block) -> tuple[list[Block], list[Block]]:
+    """Headings at the end belong to what follows, where that is on the same page."""
+    end = len(run)
+    while end and run[end - 1].kind == "heading" and piece.page == run[-1].page:
+        end -= 1
+    return (run[:end], run[end:]) if end else (run, [])
+
+
+def _common(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The longest path that all of them begin with."""
+    together = list(paths)
+    shortest = min(together, key=len)
+    for place, heading in enumerate(shortest):
+        if any(path[place] != heading for path in together):
+            return shortest[:place]
+    return shortest
