@@ -35,12 +35,12 @@ class Digests:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def of(self, path: Path) -> str:
+    def of(self, path: Path, progress: Progress = no_progress) -> str:
         """The file's sha256 in lower-case hex, from memory if its size and time are what they were."""
         known = self._read(path)
         if known is not None and (known.size, known.mtime_ns) == _stamp(path):
             return known.sha256
-        return self.fresh(path)
+        return self.fresh(path, progress)
 
     def fresh(self, path: Path, progress: Progress = no_progress) -> str:
         """The same from every byte of the file, whatever is remembered; then remembered."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from isthmus.errors import DigestMismatch, NotFound
-from isthmus.models.weights.digests import Digests, Progress
+from isthmus.models.weights.digests import Progress
 
 
 class Weights(Protocol):
@@ -23,8 +23,11 @@ class Weights(Protocol):
         """Fetch what is missing. Raises :class:`DigestMismatch` and :class:`isthmus.errors.ModelUnavailable`."""
         ...
 
-    def verify(self, progress: Progress) -> None:
-        """Hash every byte again. Raises :class:`DigestMismatch`, or :class:`NotFound` where there is nothing."""
+    def verify(self, progress: Progress, *, quick: bool = False) -> None:
+        """Check every byte against the digest; ``quick`` trusts what was hashed since the file last changed.
+
+        Raises :class:`DigestMismatch`, or :class:`NotFound` where there is nothing.
+        """
         ...
 
     def remove(self) -> bool:
@@ -41,12 +44,11 @@ def require(weights: Weights) -> Path:
     return path
 
 
-def check(digests: Digests, path: Path, expected: str, progress: Progress) -> None:
-    """Hash the whole file. Raises :class:`DigestMismatch`."""
-    found = digests.fresh(path, progress)
-    if found != expected:
+def check(sha256: str, path: Path, expected: str) -> None:
+    """Raises :class:`DigestMismatch` where the file's ``sha256`` is not the one that it must have."""
+    if sha256 != expected:
         raise DigestMismatch(
-            f"{path} has the sha256 {found}, not {expected}.",
-            hint="The file was changed or has rotted: delete it (`isthmus models remove`) and pull it again.",
-            details={"expected": expected, "found": found},
+            f"{path} has the sha256 {sha256}, not {expected}.",
+            hint="The file was changed or has rotted: remove it (`isthmus models remove`) and pull it again.",
+            details={"expected": expected, "found": sha256},
         )

@@ -1,0 +1,83 @@
+"""The pages of docs/ that are made from the code, so that they cannot lie: ``python -m tools.docs [--check]``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from isthmus import cli, config, errors
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+_NOTE = "<!-- Made by `make docs`: change the code, not this page. -->"
+
+
+def schema() -> str:
+    """The JSON Schema of isthmus.yaml."""
+    return json.dumps(config.json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def error_page() -> str:
+    """Every error: its code, HTTP status, and what to do."""
+    rows = [
+        f"| `{kind.code}` | {kind.status} | `{kind.__name__}` | {kind.hint} |" for kind in _tree(errors.IsthmusError)
+    ]
+    return "\n".join(
+        ["# Errors", "", _NOTE, "", "| code | HTTP | class | what to do |", "|---|---|---|---|", *rows, ""]
+    )
+
+
+def _tree(kind: type[errors.IsthmusError]) -> Iterator[type[errors.IsthmusError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from _tree(child)
+
+
+def command_page() -> str:
+    """Every command with its arguments and options."""
+    return "\n".join(["# Commands", "", _NOTE, "", *_command(typer.main.get_command(cli.app), "isthmus")])
+
+
+def _command(command: Any, name: str) -> Iterator[str]:
+    yield from (f"## `{name}`", "", (command.help or "").strip(), "")
+    shown = [parameter for parameter in command.params if not parameter.hidden and parameter.name != "help"]
+    yield from (f"- `{_usage(parameter)}`: {parameter.help or parameter.name}" for parameter in shown)
+    if shown:
+        yield ""
+    for child, below in sorted(getattr(command, "commands", {}).items()):
+        if not below.hidden:
+            yield from _command(below, f"{name} {child}")
+
+
+def _usage(parameter: Any) -> str:
+    names = " / ".join([*parameter.opts, *parameter.secondary_opts])
+    return names.upper() if parameter.param_type_name == "argument" else names
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "isthmus.schema.json": schema,
+    "errors.md": error_page,
+    "cli.md": command_page,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages; with ``--check``, only name those that differ and give 1."""
+    pages = {DOCS / name: render() for name, render in PAGES.items()}
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf8") != text]
+    if arguments == ["--check"]:
+        sys.stderr.writelines(f"{path.relative_to(DOCS.parent)} is out of date: run `make docs`.\n" for path in stale)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(pages[path], encoding="utf8")
+        sys.stdout.write(f"wrote {path.relative_to(DOCS.parent)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
