@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from isthmus.cards import Card
 from isthmus.errors import IsthmusError
@@ -51,7 +51,7 @@ class Closer:
     cite: Callable[[str, Sequence[Passage]], Sequence[Citation]]
 
     async def close(
-        self, run: Run, events: AsyncIterator[ChatEvent], facts: dict[str, object]
+        self, run: Run, events: AsyncIterator[ChatEvent], facts: dict[str, Any]
     ) -> AsyncIterator[ChatEvent]:
         """The same events; when they end, the outcome is recorded and ``facts`` is filled."""
         seen: list[ChatEvent] = []
@@ -69,7 +69,7 @@ class Closer:
         facts.update(await self._end(run, fold(seen), None))
 
     async def abstain(
-        self, request: ChatRequest, reason: str, events: AsyncIterator[ChatEvent], facts: dict[str, object]
+        self, request: ChatRequest, reason: str, events: AsyncIterator[ChatEvent], facts: dict[str, Any]
     ) -> AsyncIterator[ChatEvent]:
         """The answer that no model gave, recorded like any other."""
         seen: list[ChatEvent] = []

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from isthmus.cards import Card
 from isthmus.errors import IsthmusError, ModelNotFound
@@ -45,7 +46,7 @@ class Answer:
     reason: str
     label: Label
     events: AsyncIterator[ChatEvent]
-    facts: Mapping[str, object]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Embedded:
     """Vectors, and the same facts as for an answer."""
 
     embeddings: Embeddings
-    facts: Mapping[str, object]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,13 @@ class Pipeline:
 
         opened = await self.caller.open(request, route.candidates, intent)
         run = Run(request, opened.card, route.reason, admission, grounded.passages, opened.reservation)
-        facts: dict[str, object] = {}
+        facts: dict[str, Any] = {}
         released = self.release(request, grounded.passages).events(opened.events)  # 7
         events = await Primed.start(self.closer.close(run, released, facts))  # 8
         return Answer(request.id, opened.card.id, route.reason, request.label, events, facts)
 
     async def _abstain(self, grounded: Grounded) -> Answer:
-        facts: dict[str, object] = {}
+        facts: dict[str, Any] = {}
         answer = self.closer.abstain(grounded.request, grounded.reason, _nothing_found(), facts)
         events = await Primed.start(answer)
         reason = "no model was asked: nothing relevant was found"

@@ -59,8 +59,8 @@ def error(error: IsthmusError) -> dict[str, Any]:
     }
 
 
-def completion(id: str, created: int, answer: Completion, isthmus: Mapping[str, object]) -> bytes:
-    """A whole ``chat.completion``."""
+def completion(id: str, created: int, model: str, answer: Completion, isthmus: Mapping[str, object]) -> bytes:
+    """A whole ``chat.completion``; ``model`` is the catalogue's id, as in a stream."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.text or None, "refusal": answer.refusal or None}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
@@ -79,7 +79,7 @@ def completion(id: str, created: int, answer: Completion, isthmus: Mapping[str, 
             "id": id,
             "object": "chat.completion",
             "created": created,
-            "model": answer.model,
+            "model": model,
             "system_fingerprint": answer.fingerprint or None,
             "choices": [choice],
             "usage": usage(answer.usage),

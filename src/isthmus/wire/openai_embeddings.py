@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -61,7 +61,7 @@ def decode(body: bytes, id: str, principal: Principal, typed: Callable[[str], La
     return EmbedAsked(request, embed.encoding_format == "base64")
 
 
-def encode(asked: EmbedAsked, embeddings: Embeddings, isthmus: dict[str, object]) -> bytes:
+def encode(asked: EmbedAsked, embeddings: Embeddings, isthmus: Mapping[str, object]) -> bytes:
     """OpenAI's list of embeddings; base64 is of little-endian float32."""
     rows = embeddings.vectors.astype("<f4", copy=False)
     data = [

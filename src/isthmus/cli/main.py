@@ -1,0 +1,74 @@
+"""``isthmus``: the groups and commands in one place, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+import isthmus
+from isthmus.cli import ask, audit, doctor, guard, ingest, init, keys, models, policy, retrieve, serve
+from isthmus.cli.terminal import DONE, USAGE, exit_code, report, set_home
+from isthmus.errors import IsthmusError
+
+app = typer.Typer(
+    name="isthmus",
+    help="Open and closed models under one policy: one OpenAI-compatible endpoint, with evidence for every decision.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("ask")(ask.ask)
+app.command("ingest")(ingest.ingest)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
+app.add_typer(guard.app, name="guard")
+app.add_typer(retrieve.app, name="retrieve")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"isthmus {isthmus.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    home: Annotated[
+        Path | None, typer.Option("--home", help="The folder that holds all state (default: ISTHMUS_HOME, ~/.isthmus).")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+    set_home(home)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0 done, 1 failed, 2 wrong use, 3 refused by policy."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except IsthmusError as error:
+        report(error, json="--json" in arguments)
+        return exit_code(error)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return DONE
+    return code if isinstance(code, int) else DONE

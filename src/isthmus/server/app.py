@@ -1,0 +1,79 @@
+"""The ASGI application: two raw routes where requests are many, Starlette for the rest."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from isthmus.errors import InvalidRequest, IsthmusError, NotFound
+from isthmus.server import http
+from isthmus.server.auth import KeyAuthenticator, OpenDoor
+from isthmus.server.door import Door, Handler
+from isthmus.server.routes import catalogue, evidence, health
+from isthmus.server.routes.chat import Chat
+from isthmus.server.routes.embeddings import Embeddings
+from isthmus.server.routes.policy import routes as policy_routes
+from isthmus.wire import openai_answer
+from isthmus.wiring import Stack
+
+_log = logging.getLogger("isthmus.server")
+
+
+class Application:
+    """Serves one stack, which whoever runs the server has started."""
+
+    def __init__(self, stack: Stack) -> None:
+        server = stack.settings.server
+        keyed = server.authentication == "keys"
+        authenticate = KeyAuthenticator(stack.keys) if keyed else OpenDoor(stack.typed_default)
+        self._door = Door(authenticate, stack.typed, server.max_body_bytes)
+        self._raw: dict[str, Handler] = {
+            "/v1/chat/completions": Chat(stack.pipeline),
+            "/v1/embeddings": Embeddings(stack.pipeline),
+        }
+        self._rest = Starlette(
+            routes=[
+                *catalogue.routes(stack.cards, authenticate),
+                *health.routes(stack.checks),
+                *evidence.routes(stack.log, stack.checkpoint, authenticate),
+                *policy_routes(stack, authenticate),
+            ],
+            exception_handlers={IsthmusError: _isthmus_error, HTTPException: _http_error, Exception: _unforeseen},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._raw.get(scope.get("path", ""))
+        if handler is None:
+            await self._rest(scope, receive, send)
+        elif scope["method"] != "POST":
+            await http.send_error(send, _MethodNotAllowed("This address takes POST."), [(b"allow", b"POST")])
+        else:
+            await self._door.enter(handler, scope, receive, send)
+
+
+class _MethodNotAllowed(InvalidRequest):
+    code, status = "method_not_allowed", 405
+    hint = "See docs/api.md for the addresses and their methods."
+
+
+def _isthmus_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, IsthmusError)
+    headers = {name.decode(): value.decode() for name, value in http.error_headers(error)}
+    return JSONResponse(openai_answer.error(error), status_code=error.status, headers=headers)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return _isthmus_error(request, _MethodNotAllowed("This address does not take this method."))
+    return _isthmus_error(request, NotFound("There is nothing at this address."))
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    _log.error("an unforeseen failure", exc_info=error)
+    return _isthmus_error(request, IsthmusError("Isthmus failed."))
