@@ -20,7 +20,12 @@ from isthmus.data.parsing.parsed import Block, Parsed
 TARGET_TOKENS = 180
 #: A section shorter than this is joined with the next.
 _SUBSTANCE = 60
-_WORD = re.compile(r"[a-zà-öø-ÿß]+|\d+|\s+|.", re.IGNORECASE | re.DOTALL)
+_LATIN, _DIGITS, _SPACE, _IDEOGRAMS, _LETTERS = range(1, 6)
+_WORD = re.compile(
+    r"([A-Za-z\u00c0-\u024f]+)|(\d+)|(\s+)|([\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+)|([^\W\d_]+)|.", re.DOTALL
+)
+#: Characters that make about one token, by script; any other character is a token of its own.
+_PER_TOKEN = {_LATIN: 5, _DIGITS: 2, _IDEOGRAMS: 1, _LETTERS: 2}
 _LEVELS = (
     ["\n"],
     [". ", "! ", "? ", "。", "！", "？", "؟ ", "। "],
@@ -41,14 +46,14 @@ class Chunk:
 
 def count_tokens(text: str) -> int:
     """About how many tokens a subword tokenizer makes of it, rather too many than too few: a word costs one per five
-    letters, a number one per two digits, any other character one."""
-    return sum(_cost(match) for match in _WORD.findall(text))
+    Latin letters, a number one per two digits, other alphabets one per two letters, any other character one."""
+    return sum(_cost(match) for match in _WORD.finditer(text))
 
 
-def _cost(piece: str) -> int:
-    if piece.isspace():
+def _cost(match: re.Match[str]) -> int:
+    if match.lastindex == _SPACE:
         return 0
-    return math.ceil(len(piece) / 2) if piece[0].isdigit() else math.ceil(len(piece) / 5)
+    return math.ceil(len(match[0]) / _PER_TOKEN.get(match.lastindex or 0, 1))
 
 
 class Chunker:

@@ -2,7 +2,8 @@
 
 Removed: control characters, bidirectional overrides (Trojan Source, CVE-2021-42574), zero-width characters and tag
 characters that carry invisible orders, soft hyphens, lone surrogates. Folded: Latin ligatures and Arabic presentation
-forms, which PDFs use for glyphs and nobody types into a search. Text is then in NFC. Joiners stay: Persian and emoji need them.
+forms, which PDFs use for glyphs and nobody types into a search. Text is then in NFC. Joiners stay: Persian and emoji
+need them.
 """
 
 from __future__ import annotations

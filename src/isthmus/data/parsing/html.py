@@ -12,14 +12,18 @@ from isthmus.data.parsing.registry import NAMED, NO, PROVEN, Parsers
 from isthmus.data.parsing.tables import write_table
 
 _EXTENSIONS = frozenset({"html", "htm", "xhtml"})
-_UNSEEN = frozenset(
-    "script style template noscript svg math head iframe object embed canvas audio video select datalist nav".split()
-)
-_BLOCK = frozenset(
-    "address article aside blockquote body br caption center dd details dialog div dl dt fieldset figcaption figure"
-    " footer form h1 h2 h3 h4 h5 h6 header hr html legend li main ol p pre section summary table tbody td tfoot th"
-    " thead tr ul".split()
-)
+# fmt: off
+_UNSEEN = frozenset({
+    "script", "style", "template", "noscript", "svg", "math", "head", "iframe", "object", "embed", "canvas", "audio",
+    "video", "select", "datalist", "nav",
+})
+_BLOCK = frozenset({
+    "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "dialog", "div",
+    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header",
+    "hr", "html", "legend", "li", "main", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot",
+    "th", "thead", "tr", "ul",
+})
+# fmt: on
 _HEADING = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)

@@ -59,6 +59,11 @@ class Writer:
     def empty(self) -> bool:
         return not self._blocks
 
+    @property
+    def text(self) -> str:
+        """What has been written so far."""
+        return "".join(self._parts)
+
     def turn(self, page: int, *, keep_headings: bool = False) -> None:
         """Begin a page, slide or sheet."""
         self._page = page
@@ -110,7 +115,7 @@ class Writer:
         if not self._blocks:
             raise DocumentRejected("It holds no text.", hint="Check that the file is the one you mean.")
         named = clean_line(title) or next((block.headings[0] for block in self._blocks if block.headings), "")
-        return Parsed(named[:MAX_TITLE], media_type, "".join(self._parts), tuple(self._blocks), tuple(self._notes))
+        return Parsed(named[:MAX_TITLE], media_type, self.text, tuple(self._blocks), tuple(self._notes))
 
     def _gap(self, kind: Kind) -> str:
         if not self._blocks:

@@ -26,6 +26,7 @@ _NO_TITLES = frozenset({"untitled", "(anonymous)", "anonymous", "(unspecified)"}
 #: PDFium marks a hyphen at a line's end with U+FFFE (U+0002 before 2020).
 _HYPHENATED = re.compile("[\ufffe\x02](?:\r?\n)?")
 _MAX_HEADING = 120
+_LEAST_ALPHANUMERIC = 0.45
 _HEADING_SIZE = 1.15
 _PARAGRAPH_GAP = 1.35
 
@@ -49,9 +50,20 @@ class Pdf:
                 "It holds no text: a scan. Reading text from pictures (OCR) is not built in.",
                 hint="Run it through an OCR program that adds a text layer, then ingest it again.",
             )
+        if _garbled(writer.text):
+            raise DocumentRejected(
+                "Its fonts do not say which characters they show, so its text comes out as garbage.",
+                hint="Print it to a new PDF from its own program, or run it through an OCR program.",
+            )
         if silent:
             writer.note(f"{len(silent)} of {pages} pages hold no text (a scan?): {', '.join(map(str, silent[:20]))}.")
         return writer.finish("" if title.strip().lower() in _NO_TITLES else title, "application/pdf")
+
+
+def _garbled(text: str) -> bool:
+    """Text in any language, and tables of numbers, are mostly letters and digits; glyph numbers are not."""
+    sample = [character for character in text[:20_000] if not character.isspace()]
+    return len(sample) > 200 and sum(map(str.isalnum, sample)) < _LEAST_ALPHANUMERIC * len(sample)
 
 
 class _Unreadable(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from isthmus.data.parsing.archive import check
@@ -47,7 +48,7 @@ class Xlsx:
 
 
 def regions(rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    """Runs of rows between empty ones, without empty columns at either side.
+    """Tables in a grid: runs of rows between empty rows, then of columns between empty columns.
     Raises :class:`DocumentRejected` beyond a million filled cells."""
     region: list[list[str]] = []
     filled = empty = 0
@@ -60,21 +61,31 @@ def regions(rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
             empty = 0
             continue
         if region:
-            yield _trimmed(region)
+            yield from _side_by_side(region)
             region = []
         empty += 1
         if empty > _MAX_EMPTY_ROWS:
             return
     if region:
-        yield _trimmed(region)
+        yield from _side_by_side(region)
 
 
-def _trimmed(region: list[list[str]]) -> list[list[str]]:
-    """Only columns that hold anything; rows of one length."""
+def _side_by_side(region: list[list[str]]) -> list[list[list[str]]]:
+    """Tables beside each other, each at least two columns wide; else the region without its empty columns."""
     width = max(map(len, region))
     padded = [row + [""] * (width - len(row)) for row in region]
-    used = [place for place in range(width) if any(row[place] for row in padded)]
-    return [[row[place] for place in used] for row in padded]
+    used = [any(row[place] for row in padded) for place in range(width)]
+    spans = [
+        [place for place, _ in columns] for filled, columns in groupby(enumerate(used), lambda pair: pair[1]) if filled
+    ]
+    if len(spans) > 1 and all(len(span) > 1 for span in spans) and len(region) > 2:
+        return [table for span in spans for table in _stacked([row[span[0] : span[-1] + 1] for row in padded])]
+    return [[[row[place] for place in range(width) if used[place]] for row in padded]]
+
+
+def _stacked(rows: list[list[str]]) -> list[list[list[str]]]:
+    """Within its own columns a table may begin lower or end earlier than its neighbour."""
+    return [list(table) for filled, table in groupby(rows, any) if filled]
 
 
 def _values(row: Iterable[Any]) -> list[str]:
