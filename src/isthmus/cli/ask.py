@@ -12,7 +12,7 @@ from rich.console import Console
 from isthmus.cli.terminal import Config, Json, configuration, err, show
 from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Completion, Message, Sampling, Text, TextDelta, fold
-from isthmus.orchestration.streams import closing
+from isthmus.models.streams import closing
 from isthmus.principals import Principal
 from isthmus.wiring import Stack, build
 

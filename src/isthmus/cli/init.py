@@ -1,4 +1,4 @@
-"""``isthmus init``: a configuration to start from, the starter policies beside it, and the first administrator's key."""
+"""``isthmus init``: a configuration to start from, and the starter policies beside it."""
 
 from __future__ import annotations
 

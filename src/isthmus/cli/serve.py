@@ -23,7 +23,7 @@ def serve(
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes any free one.")] = None,
 ) -> None:
     """Start the endpoint and serve until Ctrl+C."""
-    from isthmus.server.run import serve as run  # noqa: PLC0415 - the server's imports cost the other commands nothing
+    from isthmus.server.run import serve as run  # here, so that its imports cost the other commands nothing
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err())])
     settings, home = configuration(config)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from isthmus.cards import Card
 from isthmus.errors import LimitExceeded, Upstream, UpstreamFailed
 from isthmus.messages import ChatEvent, ChatRequest, Finish, Started, Usage
+from isthmus.models.streams import closing
 from isthmus.orchestration.record import Intent, Recorder
-from isthmus.orchestration.streams import Primed, closing
+from isthmus.orchestration.streams import Primed
 from isthmus.seams import ChatModel, Limits
 
 _CHARACTERS_PER_TOKEN = 3  # an over-estimate of tokens, for reserving

@@ -15,9 +15,9 @@ from isthmus.cards import Card
 from isthmus.errors import IsthmusError
 from isthmus.labels import Label
 from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, Usage, fold
+from isthmus.models.streams import closing
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.record import Recorder, money
-from isthmus.orchestration.streams import closing
 from isthmus.seams import Limits, Provenance, Receipt
 
 _CHARACTERS_PER_TOKEN = 4

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from isthmus.messages import ChatEvent, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from isthmus.orchestration.streams import closing
+from isthmus.models.streams import closing
 from isthmus.seams import OutputWindow
 
 

@@ -1,22 +1,11 @@
-"""Closing streams properly: an async generator that is dropped keeps its model busy until it is collected."""
+"""A stream that has begun, so that dropping it always runs its clean-up."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from isthmus.messages import ChatEvent
-
-
-@asynccontextmanager
-async def closing(events: AsyncIterator[ChatEvent]) -> AsyncIterator[AsyncIterator[ChatEvent]]:
-    """Close ``events`` on the way out, whichever way that is."""
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+from isthmus.models.streams import closing
 
 
 class Primed:

@@ -9,8 +9,8 @@ from starlette.types import Send
 
 from isthmus.errors import IsthmusError
 from isthmus.messages import fold
+from isthmus.models.streams import closing
 from isthmus.orchestration.pipeline import Answer, Pipeline
-from isthmus.orchestration.streams import closing
 from isthmus.server import http
 from isthmus.server.door import Call
 from isthmus.wire import openai_answer, openai_chat

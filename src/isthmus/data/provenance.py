@@ -1,0 +1,169 @@
+"""Where a text came from, by its fingerprints: the seam ``Provenance`` over the store.
+
+A text repeats a source when it shares two runs of five words with it (six words in a row), or one distinctive
+identifier of a confidential one. A run that also stands in a source of a lower level counts for the lower one, so that
+what is public, or said everywhere, raises nothing.
+
+Answers are recognised at once, from memory, and written behind: what a crash loses is not recognised afterwards, and
+an assistant turn that is not recognised is labelled as lost. It fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from isthmus.data.database import Database
+from isthmus.data.fingerprints import Fingerprints, exact, fingerprints
+from isthmus.errors import StoreUnavailable
+from isthmus.labels import PUBLIC, Label, Level, join
+
+_ENOUGH = 2  # runs shared with one source
+_WRITE_EVERY = 0.5  # seconds
+_LOOK_UP = text(
+    "SELECT f.hash, f.document, l.label FROM fingerprints f JOIN labels l ON l.number = f.label "
+    "WHERE f.hash IN (SELECT value FROM json_each(:hashes))"
+)
+_ANSWERED = text("SELECT l.label FROM answers a JOIN labels l ON l.number = a.label WHERE a.hash = :hash")
+_LABEL = text(
+    "INSERT INTO labels (label) VALUES (:label) ON CONFLICT (label) DO UPDATE SET label = label RETURNING number"
+)
+_FINGERPRINT = text("INSERT OR IGNORE INTO fingerprints VALUES (:hash, :document, :label, :given)")
+_ANSWER = text(
+    "INSERT INTO answers VALUES (:hash, :label, :given) ON CONFLICT (hash) DO UPDATE SET label = excluded.label"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An answer that is not written yet. ``source`` tells it from others, below zero as no document's number is."""
+
+    source: int
+    exact: int
+    marks: frozenset[int]
+    label: Label
+
+
+class StoredProvenance:
+    """``key``: 32 bytes, secret: fingerprints cannot be computed, or searched for, without it."""
+
+    def __init__(self, database: Database, key: bytes, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._key = key
+        self._now = now
+        self._fresh: dict[int, _Given] = {}
+        self._next = -1
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._writer = asyncio.create_task(self._write_behind())
+
+    async def stop(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._writer
+        await asyncio.to_thread(self.flush)
+
+    def recognise(self, text: str) -> Label:
+        """The join of the labels of the sources that ``text`` repeats."""
+        marks = fingerprints(text, self._key)
+        if not marks.runs and not marks.identifiers:
+            return PUBLIC
+        found = self._look_up(frozenset(marks.runs) | marks.identifiers)
+        return _judge(marks, found)
+
+    def answered(self, text: str) -> Label | None:
+        """The label of the answer that ``text`` is, white space and case aside."""
+        hash = exact(text, self._key)
+        fresh = [given.label for given in self._fresh.values() if given.exact == hash]
+        if fresh:
+            return join(fresh)
+        with self._database.read() as connection:
+            label = connection.execute(_ANSWERED, {"hash": hash}).scalar()
+        return None if label is None else _parse(label)
+
+    def remember(self, answer: str, label: Label, typed: str) -> None:
+        """Recognise this answer from now on; what it repeats of ``typed`` is the asker's, not the answer's."""
+        marks = frozenset[int]()
+        if label.level > Level.PUBLIC:
+            own, asked = fingerprints(answer, self._key), fingerprints(typed, self._key)
+            marks = frozenset(own.runs) - frozenset(asked.runs)
+            if label.level >= Level.CONFIDENTIAL:
+                marks |= own.identifiers - asked.identifiers
+        self._next -= 1
+        self._fresh[self._next] = _Given(self._next, exact(answer, self._key), marks, label)
+
+    def index(self, connection: Connection, document: int, chunks: Iterable[tuple[str, Label]]) -> None:
+        """Keep a document's fingerprints, in the transaction that stores it."""
+        for body, label in chunks:
+            marks = fingerprints(body, self._key)
+            hashes = set(marks.runs) | (marks.identifiers if label.level >= Level.CONFIDENTIAL else frozenset())
+            self._insert(connection, hashes, document, label)
+
+    def flush(self) -> None:
+        """Write the answers that memory holds. Raises :class:`isthmus.errors.StoreUnavailable`; they stay then."""
+        fresh = list(self._fresh.values())
+        if not fresh:
+            return
+        with self._database.write() as connection:
+            for given in fresh:
+                number = self._insert(connection, given.marks, 0, given.label)
+                connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
+        for given in fresh:
+            del self._fresh[given.source]
+
+    async def _write_behind(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            with suppress(StoreUnavailable):  # they stay in memory, and are tried again
+                await asyncio.to_thread(self.flush)
+
+    def _insert(self, connection: Connection, hashes: Iterable[int], document: int, label: Label) -> int:
+        plain = msgspec.json.encode(label.as_dict()).decode()
+        number: int = connection.execute(_LABEL, {"label": plain}).scalar_one()
+        rows = [{"hash": hash, "document": document, "label": number, "given": self._day()} for hash in hashes]
+        if rows:
+            connection.execute(_FINGERPRINT, rows)
+        return number
+
+    def _look_up(self, hashes: frozenset[int]) -> dict[int, list[tuple[int, Label]]]:
+        """For each hash that is known, its sources with their labels."""
+        found: dict[int, list[tuple[int, Label]]] = {}
+        with self._database.read() as connection:
+            wanted = msgspec.json.encode(sorted(hashes)).decode()
+            for hash, document, label in connection.execute(_LOOK_UP, {"hashes": wanted}):
+                found.setdefault(hash, []).append((document, _parse(label)))
+        for given in list(self._fresh.values()):
+            for hash in given.marks & hashes:
+                found.setdefault(hash, []).append((given.source, given.label))
+        return found
+
+    def _day(self) -> int:
+        return int(self._now().timestamp()) // 86_400
+
+
+def _judge(marks: Fingerprints, found: dict[int, list[tuple[int, Label]]]) -> Label:
+    shared: dict[tuple[int, Label], int] = {}
+    raised = PUBLIC
+    for hash, sources in found.items():
+        lowest = min(label.level for _, label in sources)
+        if hash in marks.identifiers:
+            raised = raised.join(join(label for _, label in sources if label.level == lowest))
+            continue
+        for source in sources:
+            if source[1].level == lowest:
+                shared[source] = shared.get(source, 0) + 1
+    enough = min(_ENOUGH, len(marks.runs))
+    return raised.join(join(label for (_, label), count in shared.items() if count >= enough))
+
+
+def _parse(label: str) -> Label:
+    return Label.parse(msgspec.json.decode(label))
