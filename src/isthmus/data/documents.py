@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from isthmus.data.database import Database, advance
 from isthmus.data.tables import chunks, document_groups, documents
 from isthmus.errors import DocumentRejected, NotFound
+from isthmus.labels import Label
 from isthmus.principals import Principal
 from isthmus.seams import NewChunk, NewDocument, StoredDocument
 
 _WORD = re.compile(r"\w+")
+Index: TypeAlias = Callable[[Connection, int, Iterable[tuple[str, Label]]], None]
 
 
 def utc_now() -> datetime:
@@ -32,9 +34,11 @@ class Documents:
     is a way around this. What a principal may not read does not exist for them: the same answer, the same error.
     """
 
-    def __init__(self, database: Database, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime] = utc_now, index: Index | None = None) -> None:
+        """``index`` keeps fingerprints of what is stored, in the same transaction (``provenance``)."""
         self._database = database
         self._now = now
+        self._index = index
 
     def put(self, document: NewDocument) -> str:
         """Store the document, in place of the one from the same source; gives its id, which stays the same.
@@ -53,6 +57,8 @@ class Documents:
             if document.chunks:
                 rows = [_chunk_row(number, document.title, chunk) for chunk in document.chunks]
                 connection.execute(insert(chunks), rows)
+            if self._index is not None:
+                self._index(connection, number, [(chunk.text, chunk.label) for chunk in document.chunks])
             advance(connection, "documents")
         return identity
 
