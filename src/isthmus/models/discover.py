@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -50,13 +51,15 @@ def find(places: Sequence[Place] = PLACES, timeout: float = 0.5) -> list[Found]:
 
 
 def _ask(place: Place, timeout: float) -> Found | None:
-    # No proxy: a question to this machine must not go through another.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(place.url + place.path, timeout=timeout) as response:
-            plain = msgspec.json.decode(response.read(_MOST))
-    except (OSError, http.client.HTTPException, ValueError):
-        return None  # nobody there, or somebody else
+    # http.client follows no redirect and uses no proxy: a question to this machine stays on it.
+    connection = http.client.HTTPConnection(urlsplit(place.url).netloc, timeout=timeout)
+    with closing(connection):
+        try:
+            connection.request("GET", place.path)
+            response = connection.getresponse()
+            plain = msgspec.json.decode(response.read(_MOST)) if response.status == 200 else None
+        except (OSError, http.client.HTTPException, ValueError):
+            return None  # nobody there, or somebody else
     if not isinstance(plain, dict) or not isinstance(plain.get(place.items), list):
         return None
     return Found(place.name, place.provider, place.url, tuple(_names(plain[place.items], place.field)))

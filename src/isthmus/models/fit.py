@@ -60,6 +60,11 @@ def fit(model: Gguf, context: int, budget: int, bytes_per_number: float = _F16) 
     return Fit(context, model.size, int(per_token * context), work, budget, largest)
 
 
+def budget(configured: int | None) -> int:
+    """Bytes for local models: as ``runtime.memory`` says, or 60 % of what the machine has."""
+    return memory().total * 6 // 10 if configured is None else configured
+
+
 def memory(root: Path = Path("/")) -> Memory:
     """Of this machine, or of the control group that this process is confined to. ``root``: where /proc and /sys are."""
     total, available = _machine(root)

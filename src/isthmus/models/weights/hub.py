@@ -131,6 +131,7 @@ class Hub:
         try:
             return urllib.request.build_opener(_AsTheyCome).open(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
+            error.close()
             raise _refused(url, error.code) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ModelUnavailable(f"{urlsplit(url).netloc} cannot be reached: {error}.", hint=_AGAIN) from error

@@ -1,0 +1,210 @@
+"""``isthmus models``: the catalogue, and the weights on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from isthmus.cards import Card, Clearance
+from isthmus.cli.terminal import Config, Json, configuration, err, group, show
+from isthmus.config import ModelSettings, Settings, cache_folder
+from isthmus.errors import DigestMismatch, IsthmusError, ModelNotFound, NotFound
+from isthmus.models import discover, fit, gguf
+from isthmus.models.catalogue import cards
+from isthmus.models.weights import Progress as Watch
+from isthmus.models.weights import Store, digest, locate
+
+app = group("The models of the catalogue, and the weights on this machine.")
+
+_NAMES = "A starter's name, hub:OWNER/NAME/FILE, or a file."
+
+
+@app.command("list")
+def list_models(config: Config = None, json: Json = False) -> None:
+    """List the models of the catalogue, the weights held, and the model servers that run here."""
+    settings, _ = configuration(config)
+    held = {model.id: model for model in settings.models}
+    plain = {
+        "models": [{**_facts(card), **_weights(held.get(card.id))} for card in cards(settings).values()],
+        "weights": [_held(path, name) for path, name in _cached()],
+        "servers": [asdict(server) for server in discover.find()],
+    }
+    show(plain, json, lambda console: _render_list(console, plain))
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help=f"{_NAMES} None: every starter.")] = None,
+    json: Json = False,
+) -> None:
+    """Fetch weights into the cache folder, unless they are there, and check their digests."""
+    store = Store(cache_folder())
+    pulled = {}
+    for name in names or store.starters:
+        with _bar(name, json) as watch:
+            pulled[name] = str(store.find(name).pull(watch))
+    show({"pulled": pulled}, json, lambda console: _render_paths(console, pulled))
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help=f"{_NAMES} None: all that the cache holds.")] = None,
+    json: Json = False,
+) -> None:
+    """Hash every byte of the weights again and compare with the digests."""
+    store = Store(cache_folder())
+    sound, broken = [], []
+    for weights in [store.find(name) for name in names] if names else list(store.held()):
+        try:
+            with _bar(weights.name, json) as watch:
+                weights.verify(watch)
+            sound.append(weights.name)
+        except DigestMismatch as error:
+            broken.append(error)
+    if broken:
+        raise DigestMismatch(
+            " ".join(error.message for error in broken), hint=broken[0].hint, details={"verified": sound}
+        )
+    show({"verified": sound}, json, lambda console: console.print("\n".join(f"{name}: ok" for name in sound)))
+
+
+@app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(help="Names as `isthmus models list` shows them.")], json: Json = False
+) -> None:
+    """Delete weights from the cache folder. A file of your own is never deleted."""
+    store = Store(cache_folder())
+    removed = [name for name in names if store.find(name).remove()]
+    if missing := [name for name in names if name not in removed]:
+        raise NotFound(f"The cache does not hold {', '.join(missing)}.", hint="See `isthmus models list`.")
+    show({"removed": removed}, json, lambda console: console.print(f"removed {', '.join(removed)}"))
+
+
+@app.command("show")
+def show_model(
+    model: Annotated[str, typer.Argument(help=f"A model's id. {_NAMES}")],
+    context: Annotated[int, typer.Option("--context", min=1, help="Tokens of context that must fit.")] = 8192,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show a model's card, its weights, and whether they fit into this machine's memory."""
+    settings, _ = configuration(config)
+    card = cards(settings).get(model)
+    entry = next((entry for entry in settings.models if entry.id == model), None)
+    name = entry.weights if entry is not None else model if card is None else None
+    plain = ({} if card is None else _facts(card)) | _described(name, card, context, settings)
+    show(plain, json, lambda console: _render_facts(console, plain))
+
+
+def _described(name: str | None, card: Card | None, context: int, settings: Settings) -> dict[str, Any]:
+    if name is None:
+        return {}
+    path = locate(name)
+    if path is None and card is None:
+        raise ModelNotFound(f"There is no model and no weights called {name}.", hint="See `isthmus models list`.")
+    if path is None:
+        return {"weights": name, "present": False}
+    return {"weights": name, "present": True, **_held(path, name), **_fit(path, context, settings)}
+
+
+def _fit(path: Path, context: int, settings: Settings) -> dict[str, Any]:
+    try:
+        header = gguf.read(path)
+    except IsthmusError:
+        return {}  # weights of another kind
+    result = fit.fit(header, context, fit.budget(settings.runtime.memory))
+    return {"header": header.name, "fit": {**asdict(result), "need": result.need, "fits": result.fits}}
+
+
+def _facts(card: Card) -> dict[str, Any]:
+    """The card as plain data, levels by name."""
+    return {**asdict(card), "clearance": _clearance(card.clearance)}
+
+
+def _clearance(clearance: Clearance) -> dict[str, Any]:
+    categories = ["*"] if clearance.categories is None else sorted(clearance.categories)
+    return {"level": str(clearance.level), "categories": categories}
+
+
+def _weights(entry: ModelSettings | None) -> dict[str, Any]:
+    """``present`` is ``None`` for a model whose weights are somebody else's."""
+    if entry is None or entry.weights is None:
+        return {"weights": None, "present": None}
+    return {"weights": entry.weights, "present": locate(entry.weights) is not None}
+
+
+def _cached() -> Iterator[tuple[Path, str]]:
+    for weights in Store(cache_folder()).held():
+        if (path := weights.locate()) is not None:
+            yield path, weights.name
+
+
+def _held(path: Path, name: str) -> dict[str, Any]:
+    files = [path] if path.is_file() else [entry for entry in path.iterdir() if entry.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    return {"name": name, "path": str(path), "bytes": size, "digest": digest(path)}
+
+
+def _render_list(console: Console, plain: dict[str, Any]) -> None:
+    table = Table("model", "provider", "where", "weights", "clearance", "digest", "here", box=None, header_style="bold")
+    for row in plain["models"]:
+        where = " ".join(filter(None, (row["locality"], row["jurisdiction"])))
+        clearance = f"{row['clearance']['level']} {','.join(row['clearance']['categories'])}".strip()
+        here = {True: "yes", False: "no", None: "–"}[row["present"]]
+        openness = row["openness"]["weights"] or "?"
+        table.add_row(row["id"], row["provider"], where, openness, clearance, _short(row["digest"]), here)
+    console.print(table)
+    console.print()
+    for held in plain["weights"]:
+        console.print(f"weights  {held['name']}  {held['bytes'] / 1e6:,.0f} MB  {_short(held['digest'])}", markup=False)
+    for server in plain["servers"]:
+        models = ", ".join(server["models"]) or "no models"
+        console.print(f"{server['name']} runs at {server['url']}: {models}", markup=False)
+    _render_hint(console, plain["models"])
+
+
+def _render_hint(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    missing = sorted({row["weights"] for row in rows if row["present"] is False})
+    if missing:
+        console.print(f"Fetch what is not here: isthmus models pull {' '.join(missing)}", markup=False, style="dim")
+
+
+def _render_facts(console: Console, plain: dict[str, Any]) -> None:
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{part} {fact}" for part, fact in value.items() if fact not in ("", None, []))
+        if value not in ("", None):
+            console.print(f"{name:14}{value}", markup=False)
+
+
+def _render_paths(console: Console, pulled: dict[str, str]) -> None:
+    for name, path in pulled.items():
+        console.print(f"{name}: {path}", markup=False)
+
+
+def _short(sha256: str) -> str:
+    return sha256.removeprefix("sha256:")[:12]
+
+
+@contextmanager
+def _bar(name: str, quiet: bool) -> Iterator[Watch]:
+    """A bar of bytes on standard error, where somebody looks."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = err()
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)
