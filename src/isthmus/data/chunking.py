@@ -122,7 +122,8 @@ class Chunker:
 
         levels = [*(RecursiveLevel(delimiters=marks) for marks in _LEVELS), RecursiveLevel(whitespace=True)]
         counter: Any = count_tokens  # chonkie takes any callable that counts, and declares less
-        return RecursiveChunker(counter, self._target, RecursiveRules(levels))
+        # With a minimum of more characters than a word has, chonkie 1.7 stops dividing at words altogether.
+        return RecursiveChunker(counter, self._target, RecursiveRules(levels), min_characters_per_chunk=1)
 
 
 def _without_trailing_headings(run: list[Block], piece: Block) -> tuple[list[Block], list[Block]]:

@@ -1,0 +1,101 @@
+"""Parse → chunk → join loses no text, and every chunk is exactly what its offsets say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.data.chunking import TARGET_TOKENS, Chunker, count_tokens
+from isthmus.data.parsing.clean import clean
+from isthmus.data.parsing.parsed import Parsed, Writer
+from isthmus.data.parsing.raw import Raw
+from isthmus.data.parsing.registry import Parsers
+from isthmus.errors import DocumentRejected
+
+CHUNKER = Chunker()
+PARSERS = Parsers.installed()
+KINDS = st.sampled_from(["paragraph", "list", "row", "code", "note"])
+ODD = st.sampled_from(
+    ["\0", "\ud800", "\u202e", "a\u0301", "ﬁ", "\ufeff", "👩‍🔬", "קשה", "한국어", "✄", ". ", "\r\n", "\u2028"]
+)
+PROSE = st.text() | st.lists(ODD | st.text(max_size=12), max_size=300).map("".join)
+#: Sentences, and words that nothing divides, so that blocks are too long for a chunk.
+LONG = st.lists(st.sampled_from(["Wort ", "Satz. ", "x" * 40, "數" * 30, "\n", "3.14 "]), max_size=400).map("".join)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Parsed:
+    writer = Writer()
+    writer.add("begin")
+    for _ in range(draw(st.integers(0, 12))):
+        match draw(st.integers(0, 3)):
+            case 0:
+                writer.turn(draw(st.integers(1, 9)), keep_headings=draw(st.booleans()))
+            case 1:
+                writer.heading(draw(st.text(max_size=30)), draw(st.integers(0, 6)))
+            case _:
+                writer.add(draw(PROSE | LONG), draw(KINDS))
+    return writer.finish("title", "text/plain")
+
+
+@given(documents())
+@settings(max_examples=150, deadline=None)
+def test_chunks_are_slices_that_cover_the_text(document: Parsed) -> None:
+    chunks = CHUNKER.chunk(document)
+    covered = 0
+    for chunk in chunks:
+        assert chunk.text == document.text[chunk.start : chunk.end]
+        assert chunk.text.strip()
+        assert document.text[covered : chunk.start].strip() == ""
+        covered = chunk.end
+    assert document.text[covered:].strip() == ""
+    assert document.text.encode("utf8").decode("utf8") == document.text
+
+
+@given(documents())
+@settings(max_examples=80, deadline=None)
+def test_chunks_stay_on_their_page_and_within_the_budget(document: Parsed) -> None:
+    for chunk in CHUNKER.chunk(document):
+        inside = [block for block in document.blocks if block.start < chunk.end and chunk.start < block.end]
+        assert {block.page for block in inside} == {chunk.page}
+        assert all(block.headings[: len(chunk.headings)] == chunk.headings for block in inside)
+        assert count_tokens(chunk.text) <= TARGET_TOKENS + 60
+
+
+@given(st.text(), st.booleans())
+@settings(deadline=None)
+def test_cleaning_is_stable_and_leaves_nothing_invisible(text: str, keep: bool) -> None:
+    once = clean(text, keep_spaces=keep)
+    assert clean(once, keep_spaces=keep) == once
+    assert not set("\0\u202e\u200b\ufeff\u2066\xad\U000e0041") & set(once)
+
+
+@given(PROSE | LONG, st.sampled_from(["txt", "md", "html", "csv", "json", "xml", "vtt", "eml", "rtf", "pdf", "docx"]))
+@settings(max_examples=200, deadline=None)
+def test_any_text_under_any_name_is_read_or_rejected(text: str, extension: str) -> None:
+    raw = Raw(text.encode("utf8", errors="surrogatepass"), f"name.{extension}")
+    try:
+        parsed = PARSERS.parse(raw)
+    except DocumentRejected as error:
+        assert error.message
+        return
+    assert [parsed.text[block.start : block.end].strip() for block in parsed.blocks if block.end > block.start]
+    assert "".join(chunk.text for chunk in CHUNKER.chunk(parsed)).strip()
+
+
+@given(st.binary(max_size=400), st.sampled_from([b"", b"%PDF-1.7\n", b"PK\3\4", b"{\\rtf1 ", b"<html>", b"\xff\xfe"]))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_read_or_rejected(data: bytes, magic: bytes) -> None:
+    try:
+        PARSERS.parse(Raw(magic + data, "name.bin"))
+    except DocumentRejected as error:
+        assert error.message
+
+
+@pytest.mark.parametrize("words", [400, 4000])
+def test_plain_text_keeps_every_word_in_order(words: int) -> None:
+    text = " ".join(f"word{number}." for number in range(words))
+    chunks = CHUNKER.chunk(PARSERS.parse(Raw(text.encode(), "a.txt")))
+    assert " ".join(chunk.text for chunk in chunks).split() == text.split()
+    assert len(chunks) > 3
