@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from weights_fixtures import Shelf, build_wheels, files_under, pieces, starter, store, wheel_path, write_wheel
 
 from isthmus.errors import DigestMismatch, InvalidRequest, ModelUnavailable, NotFound
 from isthmus.models import weights
 from isthmus.models.weights.digests import Digests, no_progress
 from isthmus.models.weights.landing import Landing
 from isthmus.models.weights.starters import STARTERS, Part
+from unit.weights_fixtures import Shelf, build_wheels, files_under, starter, store, wheel_path, write_wheel
 
 CONTENT = b"".join(bytes([number]) * 1000 for number in range(12)) + b"the last part is short"
 STEP = 1000
@@ -269,7 +269,3 @@ def test_table_adds_up(given: object) -> None:
         assert (file.size - 1) // file.step + 1 == len(file.parts)
         assert len(bytes.fromhex(file.sha256)) == 32
         assert len({part.package for part in file.parts}) == len(file.parts)
-
-
-def test_fixture_splits_as_the_table_says() -> None:
-    assert b"".join(pieces(CONTENT, STEP)) == CONTENT
