@@ -72,9 +72,7 @@ class EventDecoder:
         return None
 
     def _dispatch(self) -> bytes | None:
-        if not self._data:
-            return None
         data = b"\n".join(self._data)
         self._data.clear()
         self._size = 0
-        return data
+        return data or None  # an empty event only keeps the connection alive

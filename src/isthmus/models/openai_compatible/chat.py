@@ -65,14 +65,21 @@ class OpenAICompatibleChat:
         answer.filter()
 
 
-async def _payloads(response: HttpResponse, answer: AnswerDecoder) -> AsyncIterator[bytes]:
-    """The payloads of a stream, without ``[DONE]``; or the one that an unstreamed answer is."""
+def _payloads(response: HttpResponse, answer: AnswerDecoder) -> AsyncIterator[bytes]:
+    """What to read by the type that the server says: JSON is an answer that was not streamed; a page is no answer;
+    everything else is taken for a stream, and has no finish if it is none."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        yield await read(response, MOST_BYTES)
-        return
     if kind == "text/html":
         raise UpstreamFailed("A web page answers in the model's place.", hint="Check the model's `base_url`.")
+    return _whole(response) if kind == "application/json" else _streamed(response, answer)
+
+
+async def _whole(response: HttpResponse) -> AsyncIterator[bytes]:
+    yield await read(response, MOST_BYTES)
+
+
+async def _streamed(response: HttpResponse, answer: AnswerDecoder) -> AsyncIterator[bytes]:
+    """The payloads up to ``[DONE]``. What becomes of the connection after the finish loses nothing."""
     events = EventDecoder()
     chunks = response.chunks()
     try:

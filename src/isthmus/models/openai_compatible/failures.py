@@ -30,7 +30,8 @@ from isthmus.seams import HttpResponse
 MOST_BYTES = 64_000  # of an error that are read
 MIDWAY = 502  # what an error object stands for that does not say
 _TOO_LONG = re.compile(
-    r"context.{0,20}(length|window|size)|maximum context|prompt is too long|inputs?` tokens|too many tokens",
+    r"context.{0,20}(length|window|size)|maximum context|prompt is too long|too many tokens"
+    r"|inputs?` (tokens|must have less)",
     re.IGNORECASE,
 )
 _FILTERED = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
