@@ -24,6 +24,8 @@ from isthmus.seams import Embedder, Retrieval
 
 #: How many rows each search gives to the fusion, and how many terms of a question are searched for, at most.
 DEPTH, TERMS = 100, 64
+#: Rows fetched beyond twice those asked for, to stand in for repetitions.
+SPARE = 8
 
 _NOTHING = Retrieval((), False, "There is no document here that you may read.")
 
@@ -75,7 +77,7 @@ class HybridRetriever:
             )
         close = dense.search(scope, vector, DEPTH)
         worded = keyword.search(scope, self._postings, self._terms(text), DEPTH)
-        fused = fuse([close, worded.ranked], DEPTH)
+        fused = fuse([close, worded.ranked], 2 * limit + SPARE)
         passages = distinct(self._fetch(scope, fused, principal), limit)
         relevant, reason = self._relevance.judge(measure(close, worded, fused.rows, self._ignored))
         return Retrieval(passages, relevant and bool(passages), reason)
