@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import ModelUnavailable
@@ -98,18 +98,25 @@ def test_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         gguf.read(tmp_path / "none.gguf")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("headers")
+
+
+@settings(deadline=None, max_examples=50)
 @given(cut=st.integers(0, len(header(FACTS)) - 1))
-def test_header_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_header_cut_anywhere_is_refused(folder: Path, cut: int) -> None:
     with pytest.raises(ModelUnavailable):
-        gguf.read(write(tmp_path_factory.mktemp("cut"), header(FACTS)[:cut]))
+        gguf.read(write(folder, header(FACTS)[:cut]))
 
 
+@settings(deadline=None, max_examples=100)
 @given(at=st.integers(4, 400), noise=st.binary(min_size=1, max_size=12))
-def test_hostile_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes) -> None:
+def test_hostile_bytes_are_read_or_refused(folder: Path, at: int, noise: bytes) -> None:
     plain = bytearray(header(FACTS))
     plain[at : at + len(noise)] = noise
     try:
-        gguf.read(write(tmp_path_factory.mktemp("noise"), bytes(plain)))
+        gguf.read(write(folder, bytes(plain)))
     except ModelUnavailable:
         return
 
