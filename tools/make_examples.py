@@ -62,8 +62,8 @@ AGREEMENT: list[list[Part]] = [
     ],
     [
         "## § 3 Ausstattung",
-        "Der Arbeitgeber zahlt einmalig 420 Euro für Stuhl und Bildschirm. Das Geld wird nicht zurückgefordert, wenn das"
-        " Arbeitsverhältnis länger als ein Jahr besteht.",
+        "Der Arbeitgeber zahlt einmalig 420 Euro für Stuhl und Bildschirm. Das Geld wird nicht zurückgefordert, wenn"
+        " das Arbeitsverhältnis länger als ein Jahr besteht.",
         "## § 4 Kündigung",
         "Die Vereinbarung kann mit einer Frist von vier Monaten zum Jahresende gekündigt werden.",
     ],

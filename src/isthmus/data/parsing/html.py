@@ -10,6 +10,7 @@ from isthmus.data.parsing.parsed import Kind, Parsed, Writer
 from isthmus.data.parsing.raw import Raw
 from isthmus.data.parsing.registry import NAMED, NO, PROVEN, Parsers
 from isthmus.data.parsing.tables import write_table
+from isthmus.errors import DocumentRejected
 
 _EXTENSIONS = frozenset({"html", "htm", "xhtml"})
 # fmt: off
@@ -48,12 +49,15 @@ def write_html(writer: Writer, text: str) -> str:
     """Append what the page shows; returns its title."""
     from lxml import html
 
-    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
+    # huge_tree: libxml2 then nests to 2,048 instead of 256; sizes are bounded by the file and the process.
+    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     # lxml refuses text with an XML encoding declaration, and NUL ends a document for libxml2.
     plain = re.sub(r"^\s*<\?xml[^>]*>", "", text.replace("\0", ""), count=1)
     if not plain.strip():
         return ""
     root = html.document_fromstring(plain, parser=parser)
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        raise DocumentRejected("It is nested too deep to be read whole.", hint="Save it as text or PDF.")
     title = root.findtext(".//title") or ""
     _Walk(writer).run(root)
     return title

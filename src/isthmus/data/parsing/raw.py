@@ -20,8 +20,10 @@ _BOMS = (
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _SAMPLE = 32_768
+_ZIP = b"PK\3\4"
 #: A text may hold this share of control characters; compressed or random bytes hold about 12 %.
 _TEXT_CONTROLS = 0.02
+_STRAY = 4
 #: Shorter texts say too little for a statistical guess.
 _GUESSABLE = 256
 
@@ -50,7 +52,7 @@ class Raw:
     @cached_property
     def members(self) -> frozenset[str]:
         """Names inside, where the file is a readable ZIP archive."""
-        if not self.data.startswith(b"PK"):
+        if not self.data.startswith(_ZIP):
             return frozenset()
         try:
             return members(self.data)
@@ -60,10 +62,12 @@ class Raw:
     @cached_property
     def text(self) -> str | None:
         """The content as text, or ``None`` where it is binary."""
+        if self.data.startswith(_ZIP):
+            return None
         text = decode(self.data)
         sample = text[:_SAMPLE]
         controls = len(_CONTROL.findall(sample))
-        return text if controls <= _TEXT_CONTROLS * len(sample) else None
+        return text if controls <= _STRAY + _TEXT_CONTROLS * len(sample) else None
 
     def stream(self) -> io.BytesIO:
         return io.BytesIO(self.data)
