@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click import Context
 from rich.console import Console
 from rich.progress import Progress
 from typer.core import TyperGroup
@@ -33,7 +32,7 @@ from isthmus.seams import Embedder, Retrieval
 class _QueryByDefault(TyperGroup):
     """``isthmus retrieve QUESTION`` is ``isthmus retrieve query QUESTION``."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
             args = ["query", *args]
         return super().parse_args(ctx, args)

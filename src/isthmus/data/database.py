@@ -50,8 +50,13 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _explained(path):
+        try:
             _make_private(path)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The database {path} cannot be opened: {error.strerror}.", hint=_HINTS[sqlite3.SQLITE_CANTOPEN]
+            ) from error
+        with _explained(path):
             self._engine = _engine(path)
             migrations.upgrade(self._engine)
 
@@ -104,8 +109,6 @@ def _explained(path: Path) -> Iterator[None]:
     except DatabaseError as error:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         raise StoreUnavailable(f"The database {path.name} failed: {error.orig}.", hint=_HINTS.get(code)) from error
-    except OSError as error:
-        raise StoreUnavailable(f"The database {path.name} cannot be opened: {error.strerror}.") from error
 
 
 def _make_private(path: Path) -> None:

@@ -1,0 +1,158 @@
+"""Citations: the same wherever the stream is cut, none that no passage stands behind, offsets that point."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from isthmus.labels import INTERNAL
+from isthmus.messages import Passage
+from isthmus.retrieval.attribution import attribute
+from isthmus.retrieval.citations import CitationFilter
+
+COUNT = 4
+pieces = st.sampled_from(
+    ["[1]", "[9]", "[2, 7]", "[1][8]", " [3]", "[", "]", "【2】", "【6†source】", "`", "``", "```", "\n", " ",
+     "  ", "a[0]", "x1[2]", "days[2]", "days[9]", "[2024]", "[1](http://x)", "[9](", "(", ".", ". The", "[Passage 3]",
+     "[passage 12]", "[^2]", "[1-9]", "[1, 2", "rows[1].name", "m[1][9]", "word", "ü",
+     "42[7]", ",", "[ 1 ;5 and 2 ]", "[0]", "[007]"]
+)  # fmt: skip
+texts = st.lists(st.one_of(pieces, st.text(max_size=3)), max_size=14).map("".join)
+
+
+def filtered(parts: list[str]) -> tuple[str, tuple[int, ...]]:
+    stream = CitationFilter(range(COUNT))
+    out = "".join([*(stream.feed(part) for part in parts), stream.close()])
+    return out, stream.used
+
+
+@given(texts, st.data())
+def test_where_the_stream_is_cut_makes_no_difference(text: str, data: st.DataObject):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    parts = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert filtered(parts) == filtered([text]) == filtered(list(text))
+
+
+@given(texts)
+@example("see [7].")
+def test_no_plain_citation_is_left_without_a_passage(text: str):
+    out, used = filtered([text])
+    assert all(1 <= number <= COUNT for number in used)
+    if "`" not in out:
+        standing = re.findall(r"(?<![\w\]])\[(\d{1,3})\](?!\()", out)
+        assert {int(number) for number in standing} <= set(range(1, COUNT + 1))
+
+
+@given(texts)
+def test_only_brackets_and_the_spaces_before_them_are_ever_removed(text: str):
+    out, _ = filtered([text])
+    left = iter(text.replace("【", "[").replace("】", "]"))
+    kept = re.sub(r"\[\d\]", "", out)
+    assert all(any(character == other for other in left) for character in kept if character not in "[]【】")
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="[【"), max_size=80))
+def test_text_without_brackets_passes_unchanged(text: str):
+    assert filtered([text]) == (text, ())
+
+
+@pytest.mark.parametrize(
+    ("given_", "wanted", "used"),
+    [
+        ("It is 30 days [1].", "It is 30 days [1].", (1,)),
+        ("It is 30 days [7].", "It is 30 days.", ()),
+        ("It is 30 days[7].", "It is 30 days.", ()),
+        ("In 2024[2], and", "In 2024[2], and", (2,)),
+        ("Both [1, 9] and [3; 2].", "Both [1] and [3][2].", (1, 3, 2)),
+        ("Both [1][9].", "Both [1].", (1,)),
+        ("See [Passage 3] and [source: 8].", "See [3] and.", (3,)),
+        ("Ja 【2】 und 【6†source】.", "Ja [2] und.", (2,)),
+        ("All [1-3].", "All [1][2][3].", (1, 2, 3)),
+        ("As of [2024] it is.", "As of [2024] it is.", ()),
+        ("Take a[0] or x1[9], rows[9].name, my_list[8].", "Take a[0] or x1[9], rows[9].name, my_list[8].", ()),
+        ("A matrix m[1][9] here", "A matrix m[1][9] here", ()),
+        ("Use `v [9]` [9].", "Use `v [9]`.", ()),
+        ("```\nv [9]\n``` [9]", "```\nv [9]\n```", ()),
+        ("A stray ` stays\nand [9] goes", "A stray ` stays\nand goes", ()),
+        ("[1](https://example.com) and [text](u) and [x]", "[1](https://example.com) and [text](u) and [x]", ()),
+        ("cut [", "cut [", ()),
+        ("cut [1", "cut [1", ()),
+    ],
+)
+def test_what_counts_as_a_citation(given_: str, wanted: str, used: tuple[int, ...]):
+    assert filtered([given_]) == (wanted, used)
+
+
+def passage(text: str, start: int = 100) -> Passage:
+    return Passage(
+        "doc_a#1",
+        "doc_a",
+        "Leave",
+        "leave.md",
+        "handbook",
+        text,
+        INTERNAL,
+        start,
+        start + len(text),
+        3,
+        ("Leave", "Days"),
+    )
+
+
+LEAVE = passage(
+    "Leave. Full-time employees have 28 days of paid holiday a year. "
+    "Up to five days may be carried over until 31 March."
+)
+TRAVEL = passage("Travel costs are paid back within 30 days. Receipts go to the finance portal.", 900)
+
+
+def test_a_citation_points_at_the_sentence_that_supports_it():
+    (citation,) = attribute("You can carry over five days until March [1].", [LEAVE, TRAVEL])
+    assert citation.quote == "Up to five days may be carried over until 31 March."
+    assert LEAVE.text[citation.start - 100 : citation.end - 100] == citation.quote
+    assert (citation.number, citation.document, citation.title, citation.page) == (1, "doc_a", "Leave", 3)
+    assert (citation.headings, citation.by) == (("Leave", "Days"), "model")
+    plain = citation.as_dict()
+    assert plain["by"] == "model"
+    assert plain["headings"] == ["Leave", "Days"]
+    assert plain["label"] == INTERNAL.as_dict()
+
+
+def test_a_citation_of_a_passage_that_says_nothing_of_it_is_dropped():
+    assert attribute("Penguins live in Antarctica [2].", [LEAVE, TRAVEL]) == ()
+
+
+def test_a_sentence_without_citation_is_attributed_where_it_is_strongly_supported():
+    answer = "Full-time employees have 28 days of paid holiday. The moon is made of cheese."
+    (citation,) = attribute(answer, [TRAVEL, LEAVE])
+    assert (citation.number, citation.by) == (2, "overlap")
+    assert answer[citation.answer_start : citation.answer_end] == "Full-time employees have 28 days of paid holiday."
+
+
+def test_a_wrong_number_is_not_strong_support():
+    assert (
+        attribute(
+            "Full-time employees have 31 days of paid holiday a year.",
+            [TRAVEL, passage(LEAVE.text.replace("31", "30"))],
+        )
+        == ()
+    )
+
+
+def test_a_bare_yes_is_supported_by_what_the_rest_of_the_answer_shares():
+    cited = attribute("Yes [1]. Travel costs are paid back.", [TRAVEL])
+    assert [citation.by for citation in cited] == ["model"]  # the same quote is given once
+
+
+@given(texts, st.lists(st.text(max_size=60), max_size=3))
+def test_offsets_point_at_the_quote_and_each_quote_comes_once(answer: str, bodies: list[str]):
+    passages = [passage(body, 7 * number) for number, body in enumerate(bodies)]
+    citations = attribute(answer, passages)
+    for citation in citations:
+        held = passages[citation.number - 1]
+        assert held.text[citation.start - held.start : citation.end - held.start] == citation.quote != ""
+        assert 0 <= citation.answer_start < citation.answer_end <= len(answer)
+    assert len({(citation.number, citation.quote) for citation in citations}) == len(citations)
