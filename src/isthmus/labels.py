@@ -25,6 +25,8 @@ from functools import reduce
 
 from isthmus.errors import InvalidRequest
 
+_MOST_NAMES, _LONGEST_NAME = 64, 64
+
 
 class Level(IntEnum):
     """How sensitive a text is, ordered."""
@@ -135,6 +137,8 @@ def _names(value: object, field: str) -> frozenset[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise InvalidRequest(f"A label's {field} must be a list of names.")
     names = list(value)
-    if not all(isinstance(name, str) and name and len(name) <= 64 for name in names):
-        raise InvalidRequest(f"A label's {field} must be a list of names of 1 to 64 characters.")
+    if len(names) > _MOST_NAMES or not all(isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names):
+        raise InvalidRequest(
+            f"A label's {field} must be a list of at most {_MOST_NAMES} names of 1 to {_LONGEST_NAME} characters."
+        )
     return frozenset(names)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from isthmus.errors import InvalidRequest
 from isthmus.labels import PUBLIC, Label
@@ -99,7 +99,7 @@ class _StreamOptions(Struct):
 
 class _Extra(Struct, forbid_unknown_fields=True):
     knowledge: list[str] | bool = False
-    purpose: str = ""
+    purpose: Annotated[str, Meta(max_length=128)] = ""
     label: Any = None
 
 

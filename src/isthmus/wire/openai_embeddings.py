@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from isthmus.errors import InvalidRequest
 from isthmus.labels import PUBLIC, Label
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Extra(Struct, forbid_unknown_fields=True):
-    purpose: str = ""
+    purpose: Annotated[str, Meta(max_length=128)] = ""
     label: object = None
     kind: Literal["query", "passage"] = "passage"
 
