@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,9 +51,13 @@ class Replay:
         self.connections = 0
         self.arrived = asyncio.Event()
         self.url = ""
+        self.serving: set[asyncio.Task[None]] = set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         try:
             while (received := await _read(reader)) is not None:
                 self.received.append(received)
@@ -66,7 +70,7 @@ class Replay:
         finally:
             if self.received:
                 self.received[-1].gone.set()
-            writer.close()
+            await _closed(writer)
 
 
 async def _read(reader: asyncio.StreamReader) -> Received | None:
@@ -115,6 +119,14 @@ async def replaying(*replies: Reply) -> AsyncIterator[Replay]:
         yield replay
     finally:
         server.close()
+        if replay.serving:
+            await asyncio.wait(replay.serving, timeout=5)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def events(*payloads: object, space: bool = True, done: bool = True, end: str = "\n\n") -> tuple[bytes, ...]:

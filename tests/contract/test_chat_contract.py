@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contract.openai_compatible_fixtures import KEY, WEATHER, ask, complete, model_of
-from contract.replay import HANG, Reply, whole
+from contract.replay import HANG, PAUSE, Reply, whole
 from contract.wires import CALLS, TEXT, WIRES, Wire
 from isthmus.errors import (
     ContextTooLong,
@@ -240,7 +240,8 @@ async def test_an_unstreamed_answer_is_taken_whole(row: str) -> None:
 
 @ALL
 async def test_a_connection_is_used_again(row: str) -> None:
-    async with model_of(row, _text(row)[1]) as (model, replay):
+    wire, _ = _text(row)
+    async with model_of(row, Reply(pieces=(*wire.text, PAUSE))) as (model, replay):  # the end of the body comes late
         for _ in range(3):
             await complete(model, ask())
     assert (replay.connections, len(replay.received)) == (1, 3)

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import ssl
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from contract.openai_compatible_fixtures import KEY, ask, complete, model_of
+from contract.openai_compatible_fixtures import KEY, ask, complete, model_of, provider, settings
 from contract.replay import CUT, HANG, PAUSE, Reply, events, replaying, whole
 from contract.wires import LAST, ONLY_USAGE, chunk
+from isthmus.cards import Card
 from isthmus.errors import ContextTooLong, Upstream, UpstreamFailed, UpstreamRateLimited, UpstreamTimeout
 from isthmus.messages import ChatEvent, TextDelta
 from isthmus.models.streams import closing
@@ -107,11 +109,35 @@ async def test_nobody_listens() -> None:
     await transport.close()
 
 
+async def test_headers_that_drip_do_not_hold_the_call() -> None:
+    gone = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while not reader.at_eof():
+            writer.write(b"x")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1000), 0.02)
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    transport = AiohttpTransport()
+    async with asyncio.timeout(2):
+        with pytest.raises(UpstreamTimeout):
+            await transport.send(HttpRequest("POST", url, timeout=0.2))
+        await gone.wait()
+    await transport.close()
+    server.close()
+
+
 async def test_context_too_long_midway() -> None:
-    error = {"error": {"message": "maximum context length is 10", "code": 400}}
-    async with model_of(ROW, Reply(pieces=events(error))) as (model, _):
-        with pytest.raises(ContextTooLong):
-            await complete(model, ask())
+    error = {"message": "maximum context length is 10", "code": 400}
+    for payload in ({"error": error}, {"object": "error", **error}):
+        async with model_of(ROW, Reply(pieces=events(payload))) as (model, _):
+            with pytest.raises(ContextTooLong):
+                await complete(model, ask())
 
 
 async def test_what_happens_after_the_finish_loses_nothing() -> None:
@@ -178,6 +204,7 @@ async def test_a_compression_bomb_is_not_opened() -> None:
         tracemalloc.stop()
     assert replay.received[0].headers["accept-encoding"] == "identity"
     assert isinstance(raised, UpstreamFailed)
+    assert "compressed" in raised.message
     assert peak < 4_000_000
 
 
@@ -201,9 +228,13 @@ async def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.Monkey
 
 async def test_no_cookie_is_kept() -> None:
     reply = Reply(pieces=events(HELLO, LAST), headers={"Set-Cookie": "tracking=1"})
-    async with model_of(ROW, reply) as (model, replay):
+    async with replaying(reply) as replay:
+        transport = AiohttpTransport()
+        named = replay.url.replace("127.0.0.1", "localhost")  # a jar may keep none of an address
+        model = provider(transport).chat(settings(ROW, named), Card("some/model", ROW))
         await complete(model, ask())
         await complete(model, ask())
+        await transport.close()
     assert all("cookie" not in received.headers for received in replay.received)
 
 

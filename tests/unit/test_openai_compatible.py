@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from contract.openai_compatible_fixtures import ANNA, KEY, ask, complete, model_of, settings
+from contract.openai_compatible_fixtures import ANNA, KEY, NoClock, ask, complete, model_of, provider, settings
 from contract.replay import Reply, events, replaying, whole
 from contract.wires import CALLS, LAST, chunk, counted
 from isthmus.cards import Card
+from isthmus.config import Home
 from isthmus.errors import ConfigInvalid, InvalidRequest, RequestTooLarge, UpstreamFailed
 from isthmus.labels import INTERNAL
-from isthmus.messages import EmbedRequest, JsonFormat, ReasoningDelta, Text, TextDelta, fold
-from isthmus.models.openai_compatible.build import dimensions, endpoint
-from isthmus.models.openai_compatible.embed import BATCH, OpenAICompatibleEmbedder
-from isthmus.models.openai_compatible.rows import ROWS
+from isthmus.messages import EmbedRequest, JsonFormat, ReasoningDelta, Sampling, Text, TextDelta, fold
+from isthmus.models.openai_compatible.embed import BATCH
+from isthmus.models.openai_compatible.provider import OpenAICompatible
+from isthmus.models.openai_compatible.rows import ROWS, Row
+from isthmus.models.provider import ProviderContext, load
 from isthmus.models.transport import AiohttpTransport
+from isthmus.seams import ChatModel
 from isthmus.wire.openai_upstream import encode_chat, estimate_tokens
 from isthmus.wire.openai_upstream_answer import AnswerDecoder
 
@@ -155,47 +160,90 @@ def test_tool_choice_without_tools_is_not_sent() -> None:
     assert "tool_choice" not in body("openai", tool_choice="auto")
 
 
-# ---------------------------------------------------------------- endpoints
+# ---------------------------------------------------------------- settings and addresses
+
+VENDOR = "https://vendor.example"
 
 
-def where(row: str, url: str = "https://vendor.example", key: str = KEY, **changes: Any) -> Any:
-    return endpoint(ROWS[row], settings(row, url, **changes), key, AiohttpTransport())
+def build(row: str, url: str = VENDOR, key: str = KEY, **changes: Any) -> ChatModel:
+    context = ProviderContext(Home(Path("nowhere")), AiohttpTransport(), NoClock(), environment={"VENDOR": key})
+    return OpenAICompatible(context).chat(settings(row, url, **changes), Card("some/model", row))
 
 
-def test_addresses() -> None:
-    assert where("openai", base_url=None).url("/x") == "https://api.openai.com/v1/x"
-    assert where("openai", base_url="https://h/v1/").url("/x") == "https://h/v1/x"
-    assert where("azure_openai", model="a/b?c").url("/x") == (
-        "https://vendor.example/openai/deployments/a%2Fb%3Fc/x?api-version=2024-10-21"
-    )
-    assert where("azure_openai", options={"api-version": "2026-01-01"}).url("/x").endswith("?api-version=2026-01-01")
+async def target(row: str, **changes: Any) -> str:
+    async with model_of(row, Reply(pieces=events(LAST)), **changes) as (model, replay):
+        await complete(model, ask())
+    return replay.received[0].line
 
 
-@pytest.mark.parametrize("url", ["", "ftp://h", "h/v1", "http://", "https://user:word@h/v1", "https://h/v1?key=1"])
+async def test_addresses() -> None:
+    azure = "POST /openai/deployments/a%2Fb%3Fc/chat/completions?api-version={} HTTP/1.1"
+    assert await target("azure_openai", model="a/b?c") == azure.format("2024-10-21")
+    version = {"api-version": "2026-01-01&x"}
+    assert await target("azure_openai", model="a/b?c", options=version) == azure.format("2026-01-01%26x")
+
+
+async def test_a_base_url_may_end_with_a_slash_and_a_model_defaults_to_its_id() -> None:
+    async with replaying(Reply(pieces=events(LAST))) as replay:
+        transport = AiohttpTransport()
+        plain = settings("vllm", replay.url, base_url=f"{replay.url}/api/", model=None)
+        await complete(provider(transport).chat(plain, Card("some/model", "vllm")), ask())
+        await transport.close()
+    assert replay.received[0].line == "POST /api/chat/completions HTTP/1.1"
+    assert replay.received[0].json["model"] == "some/model"
+
+
+@pytest.mark.parametrize("url", [" ", "ftp://h", "h/v1", "http://", "https://user:word@h/v1", "https://h/v1?key=1"])
 def test_addresses_that_are_none(url: str) -> None:
-    with pytest.raises(ConfigInvalid):
-        where("openai", base_url=url or " ")
+    with pytest.raises(ConfigInvalid, match="base_url"):
+        build("openai", base_url=url)
 
 
 def test_what_settings_must_say() -> None:
     with pytest.raises(ConfigInvalid, match="base_url"):
-        where("openai_compatible", base_url=None)
+        build("openai_compatible", base_url=None)
     with pytest.raises(ConfigInvalid, match="api_key"):
-        where("openai", key="")
+        build("openai", api_key=None)
+    with pytest.raises(ConfigInvalid, match="MISSING"):
+        build("ollama", api_key="${MISSING}")
     with pytest.raises(ConfigInvalid, match="temperature"):
-        where("openai", options={"temperature": 1})
-    assert where("ollama", key="").key == ""
+        build("openai", options={"temperature": 1})
+    build("openai", base_url=None)
+
+
+async def test_a_key_is_not_needed_where_it_is_optional() -> None:
+    async with model_of("ollama", Reply(pieces=events(LAST)), api_key=None) as (model, replay):
+        await complete(model, ask())
+    assert "authorization" not in replay.received[0].headers
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "naïve", "tab\there"])
 def test_a_key_that_no_header_can_carry_is_not_quoted(key: str) -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        where("openai", key=key)
+        build("openai", key=key)
     assert key not in caught.value.message
 
 
 def test_the_key_has_no_repr() -> None:
-    assert KEY not in repr(where("openai"))
+    model = build("openai")
+    assert KEY not in repr(model) + repr(vars(model))
+
+
+def test_every_row_is_at_the_providers_door() -> None:
+    for row in ROWS:
+        assert load(row) is OpenAICompatible
+
+
+async def test_a_new_provider_is_one_row() -> None:
+    rows = {"acme": Row("acme", header="X-Key", scheme="", dialect=replace(ROWS["openai"].dialect, seed="dice"))}
+    async with replaying(Reply(pieces=events(LAST))) as replay:
+        transport = AiohttpTransport()
+        context = ProviderContext(Home(Path("nowhere")), transport, NoClock(), environment={"VENDOR": KEY})
+        model = OpenAICompatible(context, rows).chat(settings("acme", replay.url), Card("some/model", "acme"))
+        await complete(model, ask(sampling=Sampling(seed=5)))
+        await transport.close()
+    assert replay.received[0].headers["x-key"] == KEY
+    assert replay.received[0].json["dice"] == 5
 
 
 # ---------------------------------------------------------------- failures
@@ -222,7 +270,7 @@ async def test_the_rejected_field_is_named_only_if_it_is_ours() -> None:
         reply = whole(400, {"error": {"message": "no", "param": param}})
         async with model_of("openai", reply) as (model, _):
             with pytest.raises(InvalidRequest) as caught:
-                await complete(model, ask(sampling=ask().sampling.__class__(temperature=1.0)))
+                await complete(model, ask(sampling=Sampling(temperature=1.0)))
         assert (param in caught.value.message) is named
 
 
@@ -251,8 +299,9 @@ async def embed(reply: Reply, count: int = 2) -> tuple[Any, Any]:
     async with replaying(reply) as replay:
         transport = AiohttpTransport()
         try:
-            place = endpoint(ROWS["openai"], settings("openai", replay.url), KEY, transport)
-            embedder = OpenAICompatibleEmbedder(Card("e", "openai", "embedding"), place, 2)
+            plain = settings("openai", replay.url, kind="embedding", options={"dimensions": 2})
+            embedder = provider(transport).embedder(plain, Card("e", "openai", "embedding"))
+            assert embedder.dimensions == 2
             return await embedder.embed(EmbedRequest("req-canary", ANNA, "e", texts, "canary-purpose")), replay
         finally:
             await transport.close()
@@ -298,11 +347,11 @@ async def test_vectors_that_are_none(reply: Reply) -> None:
         await embed(reply)
 
 
-def test_dimensions_must_be_declared() -> None:
-    assert dimensions(settings("openai", "http://h", options={"dimensions": 1536})) == 1536
-    for wrong in (None, 0, True, "1536", 1.5):
-        with pytest.raises(ConfigInvalid, match="vectors"):
-            dimensions(settings("openai", "http://h", options={"dimensions": wrong}))
+@pytest.mark.parametrize("wrong", [None, 0, True, "1536", 1.5])
+def test_dimensions_must_be_declared(wrong: object) -> None:
+    plain = settings("openai", VENDOR, kind="embedding", options={"dimensions": wrong})
+    with pytest.raises(ConfigInvalid, match="vectors"):
+        provider(AiohttpTransport()).embedder(plain, Card("e", "openai", "embedding"))
 
 
 def test_deltas_of_nothing_are_no_events() -> None:

@@ -1,0 +1,1 @@
+"""Models of any server that speaks OpenAI's protocol: a provider is a row of ``rows.py``."""
