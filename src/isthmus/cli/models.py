@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +21,12 @@ from isthmus.models import discover, fit, gguf
 from isthmus.models.catalogue import cards
 from isthmus.models.weights import Progress as Watch
 from isthmus.models.weights import Store, digest, locate
+from isthmus.models.weights.digests import no_progress
 
 app = group("The models of the catalogue, and the weights on this machine.")
 
 _NAMES = "A starter's name, hub:OWNER/NAME/FILE, or a file."
+_LARGE = 100_000_000
 
 
 @app.command("list")
@@ -112,7 +114,8 @@ def _described(name: str | None, card: Card | None, context: int, settings: Sett
         raise ModelNotFound(f"There is no model and no weights called {name}.", hint="See `isthmus models list`.")
     if path is None:
         return {"weights": name, "present": False}
-    return {"weights": name, "present": True, **_held(path, name), **_fit(path, context, settings)}
+    held = _held(path, name)
+    return {"weights": held.pop("name"), "present": True, **held, **_fit(path, context, settings)}
 
 
 def _fit(path: Path, context: int, settings: Settings) -> dict[str, Any]:
@@ -154,7 +157,9 @@ def _held(path: Path, name: str) -> dict[str, Any]:
 
 
 def _render_list(console: Console, plain: dict[str, Any]) -> None:
-    table = Table("model", "provider", "where", "weights", "clearance", "digest", "here", box=None, header_style="bold")
+    table = Table(
+        "model", "provider", "where", "openness", "clearance", "digest", "here", box=None, header_style="bold"
+    )
     for row in plain["models"]:
         where = " ".join(filter(None, (row["locality"], row["jurisdiction"])))
         clearance = f"{row['clearance']['level']} {','.join(row['clearance']['categories'])}".strip()
@@ -179,10 +184,35 @@ def _render_hint(console: Console, rows: Sequence[dict[str, Any]]) -> None:
 
 def _render_facts(console: Console, plain: dict[str, Any]) -> None:
     for name, value in plain.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{part} {fact}" for part, fact in value.items() if fact not in ("", None, []))
-        if value not in ("", None):
-            console.print(f"{name:14}{value}", markup=False)
+        if text := _SAY.get(name, _plainly)(value):
+            console.print(f"{name:14}{text}", markup=False)
+
+
+def _plainly(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text}" for name, fact in value.items() if (text := _plainly(fact)))
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _fit_plainly(result: dict[str, Any]) -> str:
+    need, budget = result["need"] / 1e9, result["budget"] / 1e9
+    verdict = "yes" if result["fits"] else "no"
+    return (
+        f"{verdict}: {need:.1f} of {budget:.1f} GB for {result['context']:,} tokens of context "
+        f"({result['largest']:,} at most)"
+    )
+
+
+_SAY: Mapping[str, Callable[[Any], str]] = {
+    "fit": _fit_plainly,
+    "bytes": lambda size: f"{size / 1e6:,.0f} MB",
+    "present": lambda present: "" if present else "not on this machine",
+    "price": lambda price: (
+        f"{price['input']} in, {price['output']} out, {price['currency']} per {price['per']:,} tokens"
+    ),
+}
 
 
 def _render_paths(console: Console, pulled: dict[str, str]) -> None:
@@ -196,15 +226,26 @@ def _short(sha256: str) -> str:
 
 @contextmanager
 def _bar(name: str, quiet: bool) -> Iterator[Watch]:
-    """A bar of bytes on standard error, where somebody looks."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+    """A bar of bytes on standard error; a line for every quarter where it is no terminal; nothing with ``--json``."""
     console = err()
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
+    if quiet or not console.is_terminal:
+        yield no_progress if quiet else _Quarters(name, console)
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console, transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+class _Quarters:
+    """Says nothing of what is quick, nor of what is there already (its first word is that all is done)."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        self._name, self._console = name, console
+        self._said = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        quarter = 4 * done // total if total > _LARGE else -1
+        if self._said < quarter < 4:
+            self._said = quarter
+            self._console.print(f"{self._name}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", markup=False)

@@ -1,0 +1,189 @@
+"""`isthmus doctor`: each check says what it found, and every failure what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli import checks
+from isthmus.cli.checks import Finding, Setup
+from isthmus.config import Home, Settings, parse
+from isthmus.errors import ConfigInvalid
+from unit.test_weights_fit import FACTS, header
+
+
+def setup(folder: Path, text: str = "", **more: object) -> Setup:
+    return Setup(parse(text), Home(folder), **more)  # type: ignore[arg-type]
+
+
+def one(findings: object) -> Finding:
+    (finding,) = findings  # type: ignore[misc]
+    assert isinstance(finding, Finding)
+    assert finding.hint or finding.status == "ok", "a failure must say what to do"
+    return finding
+
+
+def model(weights: Path | str, **more: object) -> str:
+    entry = {"id": "m", "provider": "llama_cpp", "weights": str(weights), **more}
+    return json.dumps({"models": [entry]})  # JSON is YAML
+
+
+def test_this_python_and_its_packages_are_in_order(tmp_path: Path) -> None:
+    assert one(checks.python(setup(tmp_path))).status == "ok"
+    assert one(checks.packages(setup(tmp_path))).status == "ok"
+
+
+def test_home_that_is_not_there_yet(tmp_path: Path) -> None:
+    finding = one(checks.home(setup(tmp_path / "none")))
+    assert (finding.status, "isthmus init" in finding.hint) == ("warn", True)
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o700, "ok"), (0o750, "fail"), (0o777, "fail")])
+def test_home_is_private(tmp_path: Path, mode: int, status: str) -> None:
+    tmp_path.chmod(mode)
+    finding = one(checks.home(setup(tmp_path)))
+    assert finding.status == status
+    assert status == "ok" or f"chmod 700 {tmp_path}" in finding.hint
+
+
+def test_home_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    assert one(checks.home(setup(tmp_path / "home"))).status == "fail"
+
+
+def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+    assert one(checks.secret_files(setup(tmp_path))).status == "ok"
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o700)
+    for name, mode in (("pepper", 0o600), ("log.key", 0o644)):
+        (folder / name).write_text("x")
+        (folder / name).chmod(mode)
+    finding = one(checks.secret_files(setup(tmp_path)))
+    assert finding.status == "fail"
+    assert finding.hint == f"Run `chmod 600 {folder / 'log.key'}`."
+
+
+def test_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+    finding = one(checks.configuration(Setup(Settings(), Home(tmp_path), ConfigInvalid("bad: line 3"))))
+    assert (finding.status, finding.message) == ("fail", "bad: line 3")
+
+
+def test_keys_are_looked_for_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-very-secret")
+    text = """
+        models:
+          - {id: a, provider: openai, api_key: "file:key"}
+          - {id: b, provider: openai, api_key: "file:none"}
+          - {id: c, provider: openai, api_key: "${ISTHMUS_TEST_NO_SUCH_KEY}"}
+          - {id: d, provider: ollama}
+    """
+    findings = list(checks.keys(setup(tmp_path, text)))
+    assert [finding.status for finding in findings] == ["ok", "fail", "fail"]
+    assert "very-secret" not in str(findings)
+    assert "ISTHMUS_TEST_NO_SUCH_KEY" in findings[2].message
+
+
+def test_weights_of_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.gguf"
+    assert one(checks.weights(setup(tmp_path, model(path)))).status == "fail"
+    path.write_bytes(header(FACTS))
+    assert one(checks.weights(setup(tmp_path, model(path)))).status == "ok"
+
+
+def test_weights_that_nobody_knows(tmp_path: Path) -> None:
+    finding = one(checks.weights(setup(tmp_path, model("starter/none"))))
+    assert (finding.status, "starter/minilm" in finding.hint) == ("fail", True)
+    assert list(checks.memory(setup(tmp_path, model("starter/none")))) == []
+
+
+def test_memory_that_is_too_small_says_what_fits(tmp_path: Path) -> None:
+    path = tmp_path / "own.gguf"
+    path.write_bytes(header(FACTS))
+    assert one(checks.memory(setup(tmp_path, model(path)))).status == "ok"
+    small = json.dumps({**json.loads(model(path, context=4096)), "runtime": {"memory": 71_500_000}})
+    finding = one(checks.memory(setup(tmp_path, small)))
+    assert finding.status == "fail"
+    assert "tokens of `context` fit" in finding.hint
+
+
+def test_port_free_and_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        finding = one(checks.port(setup(tmp_path, f"server: {{port: {port}}}")))
+        assert (finding.status, "another server.port" in finding.hint) == ("fail", True)
+    assert one(checks.port(setup(tmp_path, f"server: {{port: {port}}}"))).status == "ok"
+
+
+def test_port_where_a_server_is_healthy(tmp_path: Path) -> None:
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        finding = one(checks.port(setup(tmp_path, f"server: {{port: {server.server_port}}}")))
+        server.shutdown()
+    assert (finding.status, "already" in finding.message) == ("ok", True)
+
+
+def test_servers_are_named(tmp_path: Path) -> None:
+    finding = one(checks.servers(setup(tmp_path, places=())))
+    assert finding.status == "ok"
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ISTHMUS_HOME": str(home), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "isthmus", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home.parent, timeout=120)
+
+
+def test_command_tells_people_and_programs_and_its_exit_code(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    config = home / "isthmus.yaml"
+    config.write_text("server: {port: 0}\nmodels:\n- {id: m, provider: llama_cpp, weights: /nowhere.gguf}\n")
+    plain = run(home, "doctor", "--json")
+    answer = json.loads(plain.stdout)
+    assert (plain.returncode, answer["ok"]) == (1, False)
+    failed = [check["check"] for check in answer["checks"] if check["status"] == "fail"]
+    assert failed == ["weights"]
+    text = run(home, "doctor")
+    assert text.returncode == 1
+    assert "/nowhere.gguf is not on this machine" in text.stdout
+    assert "1 to put right." in text.stdout
+    config.write_text("server: {port: 0}\n")
+    assert run(home, "doctor").returncode == 0
+    config.write_text("servr: {}\n")
+    broken = json.loads(run(home, "doctor", "--json").stdout)
+    assert next(check for check in broken["checks"] if check["check"] == "configuration")["status"] == "fail"
+
+
+def test_models_commands(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    own = tmp_path / "own.gguf"
+    own.write_bytes(header(FACTS))
+    (home / "isthmus.yaml").write_text(model(own, locality="in_process"))
+    listed = json.loads(run(home, "models", "list", "--json").stdout)
+    row = next(row for row in listed["models"] if row["id"] == "m")
+    assert (row["present"], row["clearance"]["level"]) == (True, "restricted")
+    shown = json.loads(run(home, "models", "show", "m", "--context", "100", "--json").stdout)
+    assert (shown["path"], shown["fit"]["fits"], shown["header"]) == (str(own), True, "Tiny")
+    assert "restricted" in run(home, "models", "list").stdout
+    assert run(home, "models", "verify", str(own)).stdout == f"{own}: ok\n"
+    assert run(home, "models", "remove", str(own)).returncode == 1
+    assert own.exists()
+    unknown = run(home, "models", "show", "none", "--json")
+    assert (unknown.returncode, json.loads(unknown.stdout)["error"]["code"]) == (2, "model_not_found")
