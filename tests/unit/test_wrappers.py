@@ -419,10 +419,18 @@ async def test_a_failure_frees_its_place() -> None:
 # ---------------------------------------------------------------- the deadline
 
 
-async def test_a_call_that_takes_too_long_ends_where_it_waits() -> None:
-    model = Played([Started("m"), 0.02, TextDelta("Hello"), 60.0])
-    async with closing(Deadline(model, 0.1).stream(ask())) as events:
-        assert [await anext(events), await anext(events)] == [Started("m"), TextDelta("Hello")]
+@pytest.mark.parametrize("rest", [[60.0], [0.03, TextDelta("…")] * 100], ids=["silent", "never silent"])
+async def test_a_call_that_takes_too_long_ends(rest: Sequence[ChatEvent | float]) -> None:
+    model = Played([Started("m"), 0.02, TextDelta("Hello"), *rest])
+    came: list[ChatEvent] = []
+
+    async def call() -> None:
+        async with closing(Deadline(model, 0.2).stream(ask())) as events:
+            async for event in events:
+                came.append(event)
+
+    async with asyncio.timeout(2):
         with pytest.raises(UpstreamTimeout, match=CARD.id):
-            await anext(events)
+            await call()
+    assert came[:2] == [Started("m"), TextDelta("Hello")]
     assert model.running == 0
