@@ -8,15 +8,17 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from isthmus.cli import checks
-from isthmus.cli.checks import Finding, Setup
+from isthmus.cli.checks import Finding, Setup, local, machine, state
 from isthmus.config import Home, Settings, parse
 from isthmus.errors import ConfigInvalid
+from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.journal import Journal, Place
 from unit.test_weights_fit import FACTS, header
 
 
@@ -37,42 +39,42 @@ def model(weights: Path | str, **more: object) -> str:
 
 
 def test_this_python_and_its_packages_are_in_order(tmp_path: Path) -> None:
-    assert one(checks.python(setup(tmp_path))).status == "ok"
-    assert one(checks.packages(setup(tmp_path))).status == "ok"
+    assert one(machine.python(setup(tmp_path))).status == "ok"
+    assert one(machine.packages(setup(tmp_path))).status == "ok"
 
 
 def test_home_that_is_not_there_yet(tmp_path: Path) -> None:
-    finding = one(checks.home(setup(tmp_path / "none")))
+    finding = one(state.home(setup(tmp_path / "none")))
     assert (finding.status, "isthmus init" in finding.hint) == ("warn", True)
 
 
 @pytest.mark.parametrize(("mode", "status"), [(0o700, "ok"), (0o750, "fail"), (0o777, "fail")])
 def test_home_is_private(tmp_path: Path, mode: int, status: str) -> None:
     tmp_path.chmod(mode)
-    finding = one(checks.home(setup(tmp_path)))
+    finding = one(state.home(setup(tmp_path)))
     assert finding.status == status
     assert status == "ok" or f"chmod 700 {tmp_path}" in finding.hint
 
 
 def test_home_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    assert one(checks.home(setup(tmp_path / "home"))).status == "fail"
+    assert one(state.home(setup(tmp_path / "home"))).status == "fail"
 
 
 def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
-    assert one(checks.secret_files(setup(tmp_path))).status == "ok"
+    assert one(state.secret_files(setup(tmp_path))).status == "ok"
     folder = tmp_path / "secrets"
     folder.mkdir(mode=0o700)
     for name, mode in (("pepper", 0o600), ("log.key", 0o644)):
         (folder / name).write_text("x")
         (folder / name).chmod(mode)
-    finding = one(checks.secret_files(setup(tmp_path)))
+    finding = one(state.secret_files(setup(tmp_path)))
     assert finding.status == "fail"
     assert finding.hint == f"Run `chmod 600 {folder / 'log.key'}`."
 
 
 def test_configuration_that_cannot_be_read(tmp_path: Path) -> None:
-    finding = one(checks.configuration(Setup(Settings(), Home(tmp_path), ConfigInvalid("bad: line 3"))))
+    finding = one(state.configuration(Setup(Settings(), Home(tmp_path), ConfigInvalid("bad: line 3"))))
     assert (finding.status, finding.message) == ("fail", "bad: line 3")
 
 
@@ -85,7 +87,7 @@ def test_keys_are_looked_for_and_never_shown(tmp_path: Path) -> None:
           - {id: c, provider: openai, api_key: "${ISTHMUS_TEST_NO_SUCH_KEY}"}
           - {id: d, provider: ollama}
     """
-    findings = list(checks.keys(setup(tmp_path, text)))
+    findings = list(state.keys(setup(tmp_path, text)))
     assert [finding.status for finding in findings] == ["ok", "fail", "fail"]
     assert "very-secret" not in str(findings)
     assert "ISTHMUS_TEST_NO_SUCH_KEY" in findings[2].message
@@ -93,33 +95,55 @@ def test_keys_are_looked_for_and_never_shown(tmp_path: Path) -> None:
 
 def test_weights_of_own(tmp_path: Path) -> None:
     path = tmp_path / "own.gguf"
-    assert one(checks.weights(setup(tmp_path, model(path)))).status == "fail"
+    assert one(local.weights(setup(tmp_path, model(path)))).status == "fail"
     path.write_bytes(header(FACTS))
-    assert one(checks.weights(setup(tmp_path, model(path)))).status == "ok"
+    assert one(local.weights(setup(tmp_path, model(path)))).status == "ok"
 
 
 def test_weights_that_nobody_knows(tmp_path: Path) -> None:
-    finding = one(checks.weights(setup(tmp_path, model("starter/none"))))
+    finding = one(local.weights(setup(tmp_path, model("starter/none"))))
     assert (finding.status, "starter/minilm" in finding.hint) == ("fail", True)
-    assert list(checks.memory(setup(tmp_path, model("starter/none")))) == []
+    assert list(local.memory(setup(tmp_path, model("starter/none")))) == []
 
 
 def test_memory_that_is_too_small_says_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "own.gguf"
     path.write_bytes(header(FACTS))
-    assert one(checks.memory(setup(tmp_path, model(path)))).status == "ok"
+    assert one(local.memory(setup(tmp_path, model(path)))).status == "ok"
     small = json.dumps({**json.loads(model(path, context=4096)), "runtime": {"memory": 71_500_000}})
-    finding = one(checks.memory(setup(tmp_path, small)))
+    finding = one(local.memory(setup(tmp_path, small)))
     assert finding.status == "fail"
     assert "tokens of `context` fit" in finding.hint
+
+
+def test_policy_that_is_invalid_is_said(tmp_path: Path) -> None:
+    assert one(state.policy(setup(tmp_path))).status == "ok"
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/own.cedar").write_text("permit(principal, action, resource) when { nonsense")
+    finding = one(state.policy(setup(tmp_path, "policy: {folder: policies}")))
+    assert (finding.status, "own.cedar" in finding.message) == ("fail", True)
+
+
+def test_audit_log_that_is_not_there_yet_and_one_that_is_spoilt(tmp_path: Path) -> None:
+    assert one(state.audit(setup(tmp_path))).status == "ok"
+    place = Place(tmp_path / "audit", tmp_path / "secrets" / "log.key")
+    journal = Journal(place, lambda: datetime.now(UTC), Files())
+    with journal.turn():
+        journal.write([{"type": "test"}])
+        journal.flush()
+    journal.close()
+    finding = one(state.audit(setup(tmp_path)))
+    assert (finding.status, finding.message) == ("ok", "The log has 1 signed entry.")
+    (place.folder / "checkpoint").write_text("isthmus.example\n9\nAAAA\n\n- nobody\n")
+    assert one(state.audit(setup(tmp_path))).status == "fail"
 
 
 def test_port_free_and_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        finding = one(checks.port(setup(tmp_path, f"server: {{port: {port}}}")))
+        finding = one(machine.port(setup(tmp_path, f"server: {{port: {port}}}")))
         assert (finding.status, "another server.port" in finding.hint) == ("fail", True)
-    assert one(checks.port(setup(tmp_path, f"server: {{port: {port}}}"))).status == "ok"
+    assert one(machine.port(setup(tmp_path, f"server: {{port: {port}}}"))).status == "ok"
 
 
 def test_port_where_a_server_is_healthy(tmp_path: Path) -> None:
@@ -133,13 +157,13 @@ def test_port_where_a_server_is_healthy(tmp_path: Path) -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        finding = one(checks.port(setup(tmp_path, f"server: {{port: {server.server_port}}}")))
+        finding = one(machine.port(setup(tmp_path, f"server: {{port: {server.server_port}}}")))
         server.shutdown()
     assert (finding.status, "already" in finding.message) == ("ok", True)
 
 
 def test_servers_are_named(tmp_path: Path) -> None:
-    finding = one(checks.servers(setup(tmp_path, places=())))
+    finding = one(machine.servers(setup(tmp_path, places=())))
     assert finding.status == "ok"
 
 
