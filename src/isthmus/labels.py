@@ -134,11 +134,16 @@ def _meet_allowed(one: frozenset[str] | None, other: frozenset[str] | None) -> f
 
 
 def _names(value: object, field: str) -> frozenset[str]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise InvalidRequest(f"A label's {field} must be a list of names.")
     names = list(value)
-    if len(names) > _MOST_NAMES or not all(isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME for name in names):
+    if len(names) > _MOST_NAMES or not all(map(_is_name, names)):
         raise InvalidRequest(
             f"A label's {field} must be a list of at most {_MOST_NAMES} names of 1 to {_LONGEST_NAME} characters."
         )
     return frozenset(names)
+
+
+def _is_name(name: object) -> bool:
+    """Printable, since names travel in headers and in the log: no line breaks, no lone surrogates."""
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
