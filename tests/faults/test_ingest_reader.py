@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,6 +97,33 @@ async def test_the_process_sees_no_secret_of_ours(reader: Reader) -> None:
         assert b"canary" not in environment_of(pid(reader))
     finally:
         del os.environ["FRONTIER_KEY_OF_TEST"]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "import socket; socket.getaddrinfo('localhost', 80)",
+        "import subprocess; subprocess.run(['/bin/true'])",
+        "import os; os.system('true')",
+    ],
+)
+async def test_a_confined_process_reaches_nobody(attempt: str) -> None:
+    script = f"from isthmus.data.parsing.child import confine; confine(2 << 30)\n{attempt}"
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stderr=asyncio.subprocess.PIPE)
+    _, said = await child.communicate()
+    assert b"PermissionError: A parser may not do this" in said
+
+
+async def test_a_confined_process_writes_no_file(tmp_path: Path) -> None:
+    write = "import os, sys; os.write(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY), b'x')"
+    script = f"from isthmus.data.parsing.child import confine; confine(2 << 30); {write}"
+    target = tmp_path / "written"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(target), stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await child.wait() != 0
+    assert target.stat().st_size == 0  # noqa: ASYNC240 - one stat of a test's own file
 
 
 async def test_stop_ends_the_process(reader: Reader) -> None:

@@ -21,7 +21,9 @@ ODD = st.sampled_from(
 )
 PROSE = st.text() | st.lists(ODD | st.text(max_size=12), max_size=300).map("".join)
 #: Sentences, and words that nothing divides, so that blocks are too long for a chunk.
-LONG = st.lists(st.sampled_from(["Wort ", "Satz. ", "x" * 40, "數" * 30, "\n", "3.14 "]), max_size=400).map("".join)
+LONG = st.lists(
+    st.sampled_from(["Wort ", "Satz. ", "x" * 40, "數" * 30, "\n", "3.14 ", "\n        indented "]), max_size=400
+).map("".join)
 
 
 def read_or_reject(data: bytes, name: str) -> Parsed | None:
@@ -102,3 +104,13 @@ def test_plain_text_keeps_every_word_in_order(words: int) -> None:
     chunks = CHUNKER.chunk(PARSERS.parse(Raw(text.encode(), "a.txt")))
     assert " ".join(chunk.text for chunk in chunks).split() == text.split()
     assert len(chunks) > 3
+
+
+def test_indented_code_keeps_every_character() -> None:
+    writer = Writer()
+    writer.add("\n".join(f"{' ' * (number % 9)}line_{number}()" for number in range(400)), "code")
+    document = writer.finish("", "text/plain")
+    chunks = CHUNKER.chunk(document)
+    assert len(chunks) > 3
+    assert all(chunk.text == document.text[chunk.start : chunk.end] for chunk in chunks)
+    assert "".join("".join(chunk.text for chunk in chunks).split()) == "".join(document.text.split())

@@ -55,7 +55,7 @@ def main() -> None:
     seconds, memory = int(sys.argv[1]), int(sys.argv[2])
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not garble the answers
-    _confine(memory)
+    confine(memory)
     parsers, chunker = Parsers.installed(), Chunker()
     while (task := _receive(source)) is not None:
         signal.alarm(seconds + _PARENT_PATIENCE)  # ends this process also where nobody is left to do it
@@ -63,7 +63,9 @@ def main() -> None:
         signal.alarm(0)
 
 
-def _confine(memory: int) -> None:
+def confine(memory: int) -> None:
+    """From here on this process takes at most ``memory`` bytes, writes no file, reaches no network and starts no other
+    program."""
     for limit, value in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
         with contextlib.suppress(ValueError, OSError):  # macOS knows no limit on address space
             resource.setrlimit(limit, (value, value))
