@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from isthmus.cards import Card, Clearance
 from isthmus.cli.terminal import Config, Json, configuration, err, group, show
-from isthmus.config import ModelSettings, Settings, cache_folder
+from isthmus.config import Home, ModelSettings, Settings, cache_folder
 from isthmus.errors import DigestMismatch, IsthmusError, ModelNotFound, NotFound
 from isthmus.models import discover, fit, gguf
-from isthmus.models.catalogue import cards
+from isthmus.models.catalogue import cards, models, weights_name
 from isthmus.models.weights import Progress as Watch
 from isthmus.models.weights import Store, digest, locate
 from isthmus.models.weights.digests import no_progress
@@ -32,10 +32,10 @@ _LARGE = 100_000_000
 @app.command("list")
 def list_models(config: Config = None, json: Json = False) -> None:
     """List the models of the catalogue, the weights held, and the model servers that run here."""
-    settings, _ = configuration(config)
-    held = {model.id: model for model in settings.models}
+    settings, home = configuration(config)
+    entries = models(settings)
     plain = {
-        "models": [{**_facts(card), **_weights(held.get(card.id))} for card in cards(settings).values()],
+        "models": [{**_facts(card), **_weights(entries[name], home)} for name, card in cards(settings, home).items()],
         "weights": [_held(path, name) for path, name in _cached()],
         "servers": [asdict(server) for server in discover.find()],
     }
@@ -98,10 +98,9 @@ def show_model(
     json: Json = False,
 ) -> None:
     """Show a model's card, its weights, and whether they fit into this machine's memory."""
-    settings, _ = configuration(config)
-    card = cards(settings).get(model)
-    entry = next((entry for entry in settings.models if entry.id == model), None)
-    name = entry.weights if entry is not None else model if card is None else None
+    settings, home = configuration(config)
+    card, entry = cards(settings, home).get(model), models(settings).get(model)
+    name = model if entry is None else weights_name(entry, home)
     plain = ({} if card is None else _facts(card)) | _described(name, card, context, settings)
     show(plain, json, lambda console: _render_facts(console, plain))
 
@@ -137,11 +136,10 @@ def _clearance(clearance: Clearance) -> dict[str, Any]:
     return {"level": str(clearance.level), "categories": categories}
 
 
-def _weights(entry: ModelSettings | None) -> dict[str, Any]:
+def _weights(entry: ModelSettings, home: Home) -> dict[str, Any]:
     """``present`` is ``None`` for a model whose weights are somebody else's."""
-    if entry is None or entry.weights is None:
-        return {"weights": None, "present": None}
-    return {"weights": entry.weights, "present": locate(entry.weights) is not None}
+    name = weights_name(entry, home)
+    return {"weights": name, "present": None if name is None else locate(name) is not None}
 
 
 def _cached() -> Iterator[tuple[Path, str]]:
@@ -221,7 +219,7 @@ def _render_paths(console: Console, pulled: dict[str, str]) -> None:
 
 
 def _short(sha256: str) -> str:
-    return sha256.removeprefix("sha256:")[:12]
+    return sha256.removeprefix("sha256:")[:8]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from isthmus.models.weights.digests import Digests, Progress, no_progress
 from isthmus.models.weights.source import Weights
 from isthmus.models.weights.store import Store
 
-__all__ = ["Progress", "Store", "Weights", "digest", "locate", "pull"]
+__all__ = ["Progress", "Store", "Weights", "digest", "known_digest", "locate", "pull"]
 
 
 def locate(name: str, cache: Path | None = None) -> Path | None:
@@ -42,3 +42,11 @@ def digest(path: Path, cache: Path | None = None) -> str:
     files = sorted(entry for entry in path.iterdir() if entry.is_file())
     listing = "".join(f"{known.of(entry)}  {entry.name}\n" for entry in files)
     return f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}"
+
+
+def known_digest(path: Path, cache: Path | None = None) -> str:
+    """``sha256:…`` of a file if it is remembered, else empty: nothing large is read. Of a folder like :func:`digest`."""
+    if path.is_dir():
+        return digest(path, cache)
+    known = Digests((cache or cache_folder()) / "digests").known(path)
+    return f"sha256:{known}" if known else ""

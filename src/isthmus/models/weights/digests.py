@@ -37,10 +37,12 @@ class Digests:
 
     def of(self, path: Path, progress: Progress = no_progress) -> str:
         """The file's sha256 in lower-case hex, from memory if its size and time are what they were."""
-        known = self._read(path)
-        if known is not None and (known.size, known.mtime_ns) == _stamp(path):
-            return known.sha256
-        return self.fresh(path, progress)
+        return self.known(path) or self.fresh(path, progress)
+
+    def known(self, path: Path) -> str | None:
+        """The file's sha256 if it is remembered, at no cost; ``None`` where it must be computed first."""
+        entry = self._read(path)
+        return entry.sha256 if entry is not None and (entry.size, entry.mtime_ns) == _stamp(path) else None
 
     def fresh(self, path: Path, progress: Progress = no_progress) -> str:
         """The same from every byte of the file, whatever is remembered; then remembered."""
