@@ -94,6 +94,16 @@ async def test_links_are_followed_within_the_folder_only(bench: Bench, folder: P
     assert "canary" not in "".join(bench.documents.text(d.id, CURATOR) for d in bench.documents.list())
 
 
+async def test_a_name_that_is_not_utf8_stops_nothing(bench: Bench, folder: Path) -> None:
+    try:
+        os.close(os.open(os.path.join(os.fsencode(folder), b"caf\xe9.txt"), os.O_CREAT | os.O_WRONLY))
+    except OSError:
+        pytest.skip("NOT RUN: this file system wants UTF-8 names")
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("coffee")
+    report = await bench.run(folder)
+    assert statuses(report) == {"a.md": "added", "b.txt": "added", "caf\\xe9.txt": "added"}
+
+
 async def test_pipes_and_large_files_are_rejected_and_the_rest_goes_on(tmp_path: Path, folder: Path) -> None:
     bench = Bench(tmp_path, KnowledgeSettings(max_file_bytes=1000))
     os.mkfifo(folder / "0-pipe.txt")

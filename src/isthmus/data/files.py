@@ -17,12 +17,13 @@ _LITTER = ("~$", ".")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read, or with a ``problem`` one that is not read. ``source`` is its absolute path as text: it names
+    """A file to read, or with a ``problem`` one that is not read (a ``link`` on purpose). ``source`` is its absolute path as text: it names
     the document, so that folders with the same inner names never replace each other's documents."""
 
     path: Path
     source: str
     problem: str = ""
+    link: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def _look(path: Path, root: Path) -> Found:
         return Found(path, _name(path))
     target = Path(os.path.realpath(path))
     if not target.is_relative_to(root):
-        return Found(path, _name(path), "It is a link out of the folder, which is not followed.")
+        return Found(path, _name(path), "It is a link out of the folder, which is not followed.", link=True)
     if target.is_dir():
-        return Found(path, _name(path), "It is a link to a folder, which is not followed.")
+        return Found(path, _name(path), "It is a link to a folder, which is not followed.", link=True)
     return Found(target, _name(path))
 
 

@@ -154,7 +154,7 @@ class Ingest:
     async def _file(self, found: Found, place: _Place) -> FileResult:
         """One file; whatever is wrong with it is its own result."""
         if found.problem:
-            status: Status = "skipped" if "link" in found.problem else "rejected"
+            status: Status = "skipped" if found.link else "rejected"
             return FileResult(found.source, status, error=DocumentRejected(found.problem, hint="").as_dict())
         stored = await asyncio.to_thread(self._documents.find, place.spec.collection, found.source)
         try:
@@ -172,7 +172,7 @@ class Ingest:
         if stored is not None and place.keeps(stored) and stored.digest == fingerprint:
             return FileResult(found.source, "unchanged", stored.id)
         # (2) Parse and cut, in another process.
-        reading = await self._reader.read(data, found.path.name)
+        reading = await self._reader.read(data, Path(found.source).name)
         # (3) Guard every chunk; (4) embed it under the label that came out.
         labels = await self._labels(reading, place.label)
         chunks = await self._embed(reading, labels, place.spec.principal)
