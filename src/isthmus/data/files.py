@@ -17,8 +17,8 @@ _LITTER = ("~$", ".")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read, or with a ``problem`` one that is not read (a ``link`` on purpose). ``source`` is its absolute path as text: it names
-    the document, so that folders with the same inner names never replace each other's documents."""
+    """A file to read, or with a ``problem`` one that is not read (a ``link`` on purpose). ``source`` is its absolute
+    path as text: it names the document, so that folders with the same inner names never replace each other's."""
 
     path: Path
     source: str
