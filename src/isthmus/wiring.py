@@ -1,1 +1,338 @@
-"""The only file that names concrete classes."""
+"""The only file that names concrete classes: settings in, a stack of started parts out.
+
+What is handed to a layer is what its seam says, and nothing more. Models and embedders leave this file only inside
+``Admitted`` and ``AdmittedEmbedder``, which ask the policy before every call: nobody below can hold a bare one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+import msgspec
+
+from isthmus.cards import Card
+from isthmus.config import Home, LabelSettings, ModelSettings, Settings
+from isthmus.data.budgets import MonthlyBudgets
+from isthmus.data.database import Database
+from isthmus.data.documents import Documents
+from isthmus.data.keys import Keys, open_keys
+from isthmus.data.parsing.reader import Reader
+from isthmus.data.passages import Passages
+from isthmus.data.provenance import StoredProvenance, fingerprint_key
+from isthmus.errors import ConfigInvalid, IsthmusError
+from isthmus.governance.audit.commitments import Commitments
+from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.log import Log
+from isthmus.governance.policy.folder import PolicyFolder
+from isthmus.governance.policy.policyset import policy_folder
+from isthmus.guardrails import Guards, load_guards
+from isthmus.guardrails.window import StreamWindow
+from isthmus.labels import Label
+from isthmus.messages import ChatRequest, Passage
+from isthmus.models import catalogue
+from isthmus.models.provider import ProviderContext, Providers
+from isthmus.models.transport import AiohttpTransport
+from isthmus.models.wrappers.admit import Admitted, AdmittedEmbedder
+from isthmus.models.wrappers.breaker import Breaking
+from isthmus.models.wrappers.concurrency import Limited
+from isthmus.models.wrappers.deadline import Deadline
+from isthmus.models.wrappers.retry import Retrying
+from isthmus.orchestration.admission import MET
+from isthmus.orchestration.answer import Caller
+from isthmus.orchestration.close import Closer
+from isthmus.orchestration.embedding import RecordedEmbedder
+from isthmus.orchestration.ground import Grounder
+from isthmus.orchestration.ingest import Ingest
+from isthmus.orchestration.label import Labeller
+from isthmus.orchestration.pipeline import Pipeline
+from isthmus.orchestration.record import Recorder
+from isthmus.orchestration.release import Release
+from isthmus.orchestration.router.stated import StatedRouter
+from isthmus.principals import Principal
+from isthmus.retrieval.attribution import attribute
+from isthmus.retrieval.citations import CitationFilter
+from isthmus.retrieval.retriever import HybridRetriever
+from isthmus.seams import ChatModel, Embedder, Event, Part, Transport
+
+_log = logging.getLogger("isthmus")
+#: A model that is busy keeps callers waiting this many seconds; one in this process works them off, so for longer.
+_WAIT, _WAIT_IN_PROCESS = 30.0, 300.0
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """A transport as a part: there is nothing to start."""
+
+    transport: Transport
+
+    async def start(self) -> None:
+        """Connections open when they are needed."""
+
+    async def stop(self) -> None:
+        await self.transport.close()
+
+
+class Parts:
+    """What the stack is made of, each part made when it is first needed, and started and stopped in order."""
+
+    def __init__(self, settings: Settings, home: Home) -> None:
+        self.settings, self.home = settings, home
+        self.clock = SystemClock()
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def today(self) -> date:
+        return self.clock.now().date()
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        return catalogue.cards(self.settings, self.home, self.today())
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(self.home.database)
+
+    @cached_property
+    def place(self) -> Place:
+        return Place(self.home.audit, self.home.secrets / "log-signing-key", self.settings.audit.origin)
+
+    @cached_property
+    def log(self) -> Log:
+        return Log(self.place, self.clock)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self.log, Commitments(self.home.secrets / "commitments"))
+
+    @cached_property
+    def policy(self) -> PolicyFolder:
+        return PolicyFolder(policy_folder(self.settings, self.home), self.today)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return open_keys(self.database, self.home)
+
+    @cached_property
+    def provenance(self) -> StoredProvenance:
+        return StoredProvenance(self.database, fingerprint_key(self.database, self.home), self.clock.now)
+
+    @cached_property
+    def documents(self) -> Documents:
+        return Documents(self.database, self.clock.now, self.provenance.index)
+
+    @cached_property
+    def guards(self) -> Guards:
+        return load_guards(self.settings.guardrails)
+
+    @cached_property
+    def providers(self) -> Providers:
+        return Providers(ProviderContext(self.home, self.http, self.clock, self.settings.runtime))
+
+    @cached_property
+    def http(self) -> AiohttpTransport:
+        return AiohttpTransport()
+
+    @cached_property
+    def transport(self) -> Part:
+        return _Closing(self.http)
+
+    @cached_property
+    def models(self) -> dict[str, ChatModel]:
+        named = catalogue.models(self.settings)
+        return {card.id: self._model(named[card.id], card) for card in self.cards.values() if card.kind == "chat"}
+
+    def _model(self, settings: ModelSettings, card: Card) -> ChatModel:
+        """Asked at the door, and again at each try: what policy refuses meanwhile is not tried again."""
+        inner = Admitted(Breaking(self.providers.chat(settings, card), self.clock), self.policy, MET)
+        local = card.locality == "in_process"
+        limit = settings.concurrency or (self.settings.runtime.parallel if local else None)
+        model: ChatModel = Deadline(Retrying(inner, self.clock), settings.timeout)
+        if limit is not None:
+            model = Limited(model, limit, wait=_WAIT_IN_PROCESS if local else _WAIT)
+        return Admitted(model, self.policy, MET)
+
+    @cached_property
+    def embedders(self) -> dict[str, Embedder]:
+        named = catalogue.models(self.settings)
+        return {
+            card.id: AdmittedEmbedder(self.providers.embedder(named[card.id], card), self.policy, MET)
+            for card in self.cards.values()
+            if card.kind == "embedding"
+        }
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The one that knowledge is embedded with."""
+        name = self.settings.knowledge.embedder
+        if name not in self.embedders:
+            raise ConfigInvalid(f"knowledge.embedder names {name!r}, which is no embedding model of the catalogue.")
+        return RecordedEmbedder(self.embedders[name], self.policy, self.recorder)
+
+    @cached_property
+    def retriever(self) -> HybridRetriever:
+        return HybridRetriever(Passages(self.database), self.embedder)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        return Ingest(self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge)
+
+    @cached_property
+    def reader(self) -> Reader:
+        return Reader()
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        limits = MonthlyBudgets(self.database, self.clock.now)
+        knowledge, routing = self.settings.knowledge, self.settings.routing
+        trust = self.settings.labels.unknown_answers == "typed"
+        guards = self.guards.input
+        return Pipeline(
+            cards=self.cards,
+            labeller=Labeller(guards, self.provenance, trust_answers=trust),
+            grounder=Grounder(self.retriever, guards, limit=knowledge.passages, tokens=knowledge.passage_tokens),
+            policy=self.policy,
+            router=StatedRouter(routing.prefer, routing.failover),
+            caller=Caller(self.models, self.recorder, limits),
+            embedders=self.embedders,
+            release=self._release,
+            recorder=self.recorder,
+            closer=Closer(self.recorder, self.provenance, limits, attribute),
+        )
+
+    def _release(self, request: ChatRequest, passages: Iterable[Passage]) -> Release:
+        cited = tuple(passages)
+        stage = CitationFilter(cited) if cited and request.format is None else None
+        return Release(lambda: StreamWindow(self.guards.output), stage)
+
+
+class Stack:
+    """A stack that can be started: what the server and the command line hold."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.settings, self.home = parts.settings, parts.home
+        self.cards: Mapping[str, Card] = parts.cards
+        self.keys, self.log, self.pipeline = parts.keys, parts.log, parts.pipeline
+        self.checks: Mapping[str, Callable[[], object]] = {
+            "audit": parts.log.checkpoint,
+            "policy": lambda: parts.policy.hash,
+            "store": lambda: parts.database.version("documents"),
+        }
+        defaults = parts.settings.labels
+        self.typed_default = _label(defaults.default)
+        self._purposes = {name: _label(label) for name, label in defaults.purposes.items()}
+
+    def typed(self, principal: Principal, purpose: str) -> Label:
+        """What this principal types for this purpose: the key's default, which a purpose can only raise."""
+        raised = self._purposes.get(purpose)
+        return principal.default if raised is None else principal.default.join(raised)
+
+    async def start(self) -> None:
+        """Start every part. The log first, so that what follows can be recorded."""
+        parts = self._parts
+        for part in self._started():
+            await part.start()
+        if token := os.environ.get("ISTHMUS_BOOTSTRAP_KEY", ""):
+            principal = self.keys.bootstrap(token)
+            await self.log.append({"type": "key.bootstrap", "key": principal.id}, flush=True)
+        facts = {"policy": parts.policy.hash, "models": {card.id: card.digest for card in self.cards.values()}}
+        await self.log.append({"type": "server.started", **facts}, flush=True)
+
+    async def stop(self) -> None:
+        """Stop every part, in the opposite order, even if one fails to."""
+        for part in reversed(self._started()):
+            try:
+                await part.stop()
+            except IsthmusError as error:
+                _log.error("%s: %s", error.code, error.message)
+
+    def _started(self) -> list[Part]:
+        parts = self._parts
+        return [parts.log, parts.provenance, parts.guards, *parts.providers, parts.transport]
+
+    async def reload_policy(self, by: str) -> str:
+        """Put the policy folder's content in force; its hash. Raises :class:`PolicyInvalid`, and the old set stays.
+        Either way the log says who asked."""
+        policy = self._parts.policy
+        try:
+            policy.reload()
+        except IsthmusError as error:
+            await self.log.append({"type": "policy.rejected", "by": by, "code": error.code}, flush=True)
+            raise
+        await self.log.append({"type": "policy.reloaded", "by": by, "policy": policy.hash}, flush=True)
+        return policy.hash
+
+
+def build(settings: Settings, home: Home) -> Stack:
+    """The whole stack, not yet started. Raises :class:`ConfigInvalid` and :class:`PolicyInvalid`."""
+    return Stack(Parts(settings, home))
+
+
+@asynccontextmanager
+async def ingest(settings: Settings, home: Home) -> AsyncIterator[Ingest]:
+    """What brings documents in, for as long as the block lasts. A server may run beside it."""
+    parts = Parts(settings, home)
+    work, needed = parts.ingest, [parts.log, parts.guards, *parts.providers, parts.reader, parts.transport]
+    async with _running(needed):
+        yield work
+
+
+@asynccontextmanager
+async def embedder(settings: Settings, home: Home) -> AsyncIterator[Embedder]:
+    """The admitted embedder, for as long as the block lasts."""
+    parts = Parts(settings, home)
+    found = parts.embedder
+    async with _running([parts.log, *parts.providers, parts.transport]):
+        yield found
+
+
+@contextmanager
+def recorded_keys(settings: Settings, home: Home) -> Iterator[Keys]:
+    """Keys whose every change is an entry of the log before it counts."""
+    parts = Parts(settings, home)
+    journal = Journal(parts.place, parts.clock.now, Files())
+
+    def record(event: Event) -> None:
+        with journal.turn():
+            journal.write([event])
+            journal.flush()
+
+    try:
+        yield open_keys(parts.database, home, record)
+    finally:
+        journal.close()
+        parts.database.close()
+
+
+@asynccontextmanager
+async def _running(parts: Sequence[Part]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for part in parts:
+            await part.start()
+            stack.push_async_callback(part.stop)
+        yield
+
+
+def _label(settings: LabelSettings) -> Label:
+    return Label.parse(msgspec.to_builtins(settings))

@@ -11,6 +11,7 @@ an assistant turn that is not recognised is labelled as lost. It fails closed.
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, text
 
+from isthmus.config import Home
 from isthmus.data.database import Database
 from isthmus.data.fingerprints import Fingerprints, exact, fingerprints
+from isthmus.data.pepper import pepper
 from isthmus.errors import StoreUnavailable
 from isthmus.labels import PUBLIC, Label, Level, join
 
@@ -30,6 +33,7 @@ _LOOK_UP = text(
     "SELECT f.hash, f.document, l.label FROM fingerprints f JOIN labels l ON l.number = f.label "
     "WHERE f.hash IN (SELECT value FROM json_each(:hashes))"
 )
+_USED = text("SELECT 1 FROM fingerprints UNION ALL SELECT 1 FROM answers LIMIT 1")
 _ANSWERED = text("SELECT l.label FROM answers a JOIN labels l ON l.number = a.label WHERE a.hash = :hash")
 _LABEL = text(
     "INSERT INTO labels (label) VALUES (:label) ON CONFLICT (label) DO UPDATE SET label = label RETURNING number"
@@ -148,6 +152,17 @@ class StoredProvenance:
 
     def _day(self) -> int:
         return int(self._now().timestamp()) // 86_400
+
+
+def fingerprint_key(database: Database, home: Home) -> bytes:
+    """The key of this home's fingerprints, derived from its pepper.
+
+    Raises :class:`isthmus.errors.ConfigInvalid` where the pepper is gone although there are fingerprints: a new key
+    would recognise none of them.
+    """
+    with database.read() as connection:
+        used = connection.execute(_USED).first() is not None
+    return hmac.digest(pepper(home.secrets, make=not used), b"isthmus fingerprints", "sha256")
 
 
 def _judge(marks: Fingerprints, found: dict[int, list[tuple[int, Label]]]) -> Label:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from isthmus.cards import Card
 from isthmus.errors import ModelNotFound, NoAdmissibleModel, PolicyDenied, ReviewRequired
 from isthmus.messages import ChatRequest, EmbedRequest
-from isthmus.seams import Ask, Decision, Policy
+from isthmus.seams import Ask, Decision, Obligation, Policy
 
 AUTO = "auto"
 #: Obligations that the pipeline meets by itself; a decision that asks for another is not an admission yet.
-MET = frozenset({"mark"})
+MET: frozenset[Obligation] = frozenset({"mark"})
 
 
 @dataclass(frozen=True, slots=True)

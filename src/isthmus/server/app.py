@@ -40,7 +40,7 @@ class Application:
             routes=[
                 *catalogue.routes(stack.cards, authenticate),
                 *health.routes(stack.checks),
-                *evidence.routes(stack.log, stack.checkpoint, authenticate),
+                *evidence.routes(stack.log, stack.log.checkpoint, authenticate),
                 *policy_routes(stack, authenticate),
             ],
             exception_handlers={IsthmusError: _isthmus_error, HTTPException: _http_error, Exception: _unforeseen},

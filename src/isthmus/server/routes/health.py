@@ -11,7 +11,7 @@ from starlette.routing import Route
 from isthmus.errors import IsthmusError
 
 
-def routes(checks: Mapping[str, Callable[[], None]]) -> list[Route]:
+def routes(checks: Mapping[str, Callable[[], object]]) -> list[Route]:
     """``checks`` raise an :class:`IsthmusError` while their part cannot do its work."""
 
     async def healthz(request: Request) -> Response:
@@ -25,7 +25,7 @@ def routes(checks: Mapping[str, Callable[[], None]]) -> list[Route]:
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-def _run(check: Callable[[], None]) -> str:
+def _run(check: Callable[[], object]) -> str:
     try:
         check()
     except IsthmusError as error:
