@@ -140,6 +140,8 @@ GARBAGE: list[Any] = [
     ask(label=Label(categories=None)),  # type: ignore[arg-type]
     ask(label=Label(categories=frozenset({1}))),  # type: ignore[arg-type]
     ask(replace(LOCAL, clearance=Clearance(None, None))),  # type: ignore[arg-type]
+    ask(replace(LOCAL, clearance=Clearance(99, None))),  # type: ignore[arg-type]
+    ask(replace(LOCAL, clearance=Clearance("3", None))),  # type: ignore[arg-type]
     ask(replace(LOCAL, openness=Openness(weights=None))),  # type: ignore[arg-type]
     ask(replace(LOCAL, terms=Terms(expires="tomorrow"))),  # type: ignore[arg-type]
     ask(principal=replace(ME, roles=None)),  # type: ignore[arg-type]

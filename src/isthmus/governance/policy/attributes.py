@@ -78,7 +78,7 @@ def _model(card: Card, today: date) -> Plain:
 
 def _clearance(clearance: Clearance) -> Plain:
     return {
-        "level": int(clearance.level),
+        "level": int(Level(clearance.level)),
         "categories": _set(clearance.categories or ()),
         "everyCategory": clearance.categories is None,
     }
@@ -98,7 +98,7 @@ def _terms(terms: Terms | None, today: date) -> Plain:
 
 def _label(label: Label) -> Plain:
     return {
-        "level": int(label.level),
+        "level": int(Level(label.level)),
         "name": str(Level(label.level)),
         "categories": _set(label.categories),
         "anywhere": label.residency is None,
