@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from contract.openai_compatible_fixtures import WEATHER, complete
 from isthmus.cards import Card
 from isthmus.config import Home, ModelSettings

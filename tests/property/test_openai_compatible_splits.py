@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from contract.wires import WIRES
 from isthmus.messages import ChatEvent, TextDelta, fold
-from isthmus.wire.openai_upstream_answer import DONE, AnswerDecoder
+from isthmus.wire.openai_upstream_answer import AnswerDecoder
+from isthmus.wire.openai_upstream_chunk import DONE
 from isthmus.wire.sse import EventDecoder
 
 LINE_ENDS = st.sampled_from(["\n", "\r", "\r\n"])

@@ -1,12 +1,12 @@
-"""OpenAI's chat completions and embeddings, client side: the request out.
+"""OpenAI's chat completions, client side: the request out.
 
-Shapes after OpenAI's API reference (chat/create, embeddings/create); a ``Dialect`` says where a compatible server
+Shapes after OpenAI's API reference (chat/create); a ``Dialect`` says where a compatible server
 differs. Only the conversation leaves: never who asks, for what purpose, or how the text is labelled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -88,11 +88,6 @@ def encode_chat(request: ChatRequest, model: str, dialect: Dialect) -> bytes:
         "reasoning_effort": request.reasoning_effort,
     }
     return _encode({name: value for name, value in body.items() if value is not None and name not in dialect.omit})
-
-
-def encode_embeddings(texts: Sequence[str], model: str) -> bytes:
-    """The body of ``POST /embeddings``."""
-    return _encode({"model": model, "input": texts, "encoding_format": "float"})
 
 
 def estimate_tokens(request: ChatRequest) -> int:

@@ -1,9 +1,4 @@
-"""OpenAI's chat completions and embeddings, client side: the answer in.
-
-A whole ``chat.completion`` is read as one chunk whose ``message`` is the delta: one path. Names for the same thing in
-vendors' documentation: reasoning is ``reasoning_content`` (DeepSeek, vLLM, LM Studio), ``reasoning`` (OpenRouter, Groq,
-Ollama) or a part of the content of the type ``thinking`` (Mistral).
-"""
+"""OpenAI's chat completions, client side: the answer in, chunk by chunk. A whole answer is one chunk: one path."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from isthmus.errors import UpstreamFailed
 from isthmus.messages import (
@@ -25,73 +19,7 @@ from isthmus.messages import (
     ToolCallDelta,
     Usage,
 )
-
-DONE = b"[DONE]"
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None  # an object where a server forgot that it is JSON text
-
-
-class _Call(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(Struct):
-    content: str | list[dict[str, Any]] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_Call] | _Call | None = None  # one object, not a list, from older TGI
-
-
-class _Logprobs(Struct):
-    content: list[dict[str, Any]] | None = None
-
-
-class _Choice(Struct):
-    index: int = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _PromptDetails(Struct):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached tokens
-
-
-class _Groq(Struct):
-    usage: _Usage | None = None
-
-
-class _Chunk(Struct):
-    id: str | None = None
-    model: str | None = None
-    system_fingerprint: str | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
-    object: str | None = None
-    x_groq: _Groq | None = None
-
-
-_decoder = msgspec.json.Decoder(_Chunk)
+from isthmus.wire.openai_upstream_chunk import CallPart, Choice, Chunk, Counted, Delta, FunctionPart, decode
 
 #: Why an answer ended, by every word in use. Any other word is taken for "stop": the vendor ended it properly.
 _FINISHES: Mapping[str, FinishReason] = {
@@ -105,14 +33,6 @@ _FINISHES: Mapping[str, FinishReason] = {
 }
 #: The vendor's own failure in place of an end: OpenRouter and Mistral, vLLM, DeepSeek.
 _FAILURES = frozenset({"error", "abort", "insufficient_system_resource"})
-
-
-class StreamError(Exception):
-    """The vendor reports an error inside a stream: ``payload`` is its JSON, for whoever maps errors."""
-
-    def __init__(self, payload: bytes) -> None:
-        super().__init__("an error inside the stream")
-        self.payload = payload
 
 
 class AnswerDecoder:
@@ -139,7 +59,7 @@ class AnswerDecoder:
     def feed(self, payload: bytes) -> Iterator[ChatEvent]:
         """The events of one payload. Raises :class:`UpstreamFailed` for what is not a chunk, and
         :class:`StreamError` for an error object."""
-        chunk = _decode(payload)
+        chunk = decode(payload)
         self._model = chunk.model or self._model
         self._fingerprint = chunk.system_fingerprint or self._fingerprint
         self._count(chunk)
@@ -169,12 +89,12 @@ class AnswerDecoder:
             self._started = True
             yield Started(self._model, self._fingerprint)
 
-    def _count(self, chunk: _Chunk) -> None:
+    def _count(self, chunk: Chunk) -> None:
         usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
         if usage:
             self._usage = _usage(usage)
 
-    def _choice(self, choice: _Choice, id: str) -> Iterator[ChatEvent]:
+    def _choice(self, choice: Choice, id: str) -> Iterator[ChatEvent]:
         delta = choice.delta or choice.message
         if delta is not None:
             logprobs = choice.logprobs and choice.logprobs.content
@@ -200,9 +120,9 @@ class _Calls:
     def any(self) -> bool:
         return bool(self._ids)
 
-    def feed(self, calls: list[_Call] | _Call | None, id: str) -> Iterator[ToolCallDelta]:
-        for call in [calls] if isinstance(calls, _Call) else calls or ():
-            function = call.function or _Function()
+    def feed(self, calls: list[CallPart] | CallPart | None, id: str) -> Iterator[ToolCallDelta]:
+        for call in [calls] if isinstance(calls, CallPart) else calls or ():
+            function = call.function or FunctionPart()
             index, first = self._number(call, function, id)
             arguments = _arguments(function.arguments)
             if first:
@@ -210,7 +130,7 @@ class _Calls:
             elif arguments:
                 yield ToolCallDelta(index, arguments)
 
-    def _number(self, call: _Call, function: _Function, id: str) -> tuple[int, bool]:
+    def _number(self, call: CallPart, function: FunctionPart, id: str) -> tuple[int, bool]:
         last = len(self._ids) - 1
         known = last if call.index is None else self._at.get(call.index, -1)
         if known >= 0 and not (function.name and call.id and call.id != self._ids[known]):
@@ -221,18 +141,7 @@ class _Calls:
         return index, True
 
 
-def _decode(payload: bytes) -> _Chunk:
-    try:
-        chunk = _decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Not "from": the cause would quote the vendor's text.
-        raise UpstreamFailed("The model's server sent something that is not a chat completion.") from None
-    if chunk.error is not None or chunk.object == "error":
-        raise StreamError(payload)
-    return chunk
-
-
-def _texts(delta: _Delta, logprobs: tuple[dict[str, Any], ...]) -> Iterator[TextDelta | ReasoningDelta | RefusalDelta]:
+def _texts(delta: Delta, logprobs: tuple[dict[str, Any], ...]) -> Iterator[TextDelta | ReasoningDelta | RefusalDelta]:
     if thought := delta.reasoning_content or delta.reasoning:
         yield ReasoningDelta(thought)
     if isinstance(delta.content, list):
@@ -266,7 +175,7 @@ def _finish(word: str, calls: bool) -> FinishReason:
     return "tool_calls" if calls and reason == "stop" else reason
 
 
-def _usage(usage: _Usage) -> Usage:
+def _usage(usage: Counted) -> Usage:
     """A part never exceeds its whole, whatever the vendor says: the price is computed from these."""
     prompt, completion = max(usage.prompt_tokens or 0, 0), max(usage.completion_tokens or 0, 0)
     cached = (
@@ -274,26 +183,3 @@ def _usage(usage: _Usage) -> Usage:
     ) or usage.prompt_cache_hit_tokens
     reasoning = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
     return Usage(prompt, completion, min(max(cached or 0, 0), prompt), min(max(reasoning or 0, 0), completion))
-
-
-class _Vector(Struct):
-    embedding: list[float]
-    index: int = 0
-
-
-class _Vectors(Struct):
-    data: list[_Vector]
-    usage: _Usage | None = None
-
-
-def decode_embeddings(body: bytes) -> tuple[list[list[float]], int]:
-    """The vectors in the order of the texts, and the tokens read (0 where the vendor does not say).
-
-    Raises :class:`UpstreamFailed` for what is not a list of embeddings.
-    """
-    try:
-        vectors = msgspec.json.decode(body, type=_Vectors)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamFailed("The model's server sent something that is not a list of embeddings.") from None
-    rows = sorted(vectors.data, key=lambda vector: vector.index)
-    return [row.embedding for row in rows], (vectors.usage and vectors.usage.prompt_tokens) or 0

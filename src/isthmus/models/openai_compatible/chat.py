@@ -15,7 +15,8 @@ from isthmus.models.openai_compatible.failures import Failure
 from isthmus.models.streams import closing
 from isthmus.seams import HttpResponse
 from isthmus.wire.openai_upstream import encode_chat, estimate_tokens
-from isthmus.wire.openai_upstream_answer import DONE, AnswerDecoder, StreamError
+from isthmus.wire.openai_upstream_answer import AnswerDecoder
+from isthmus.wire.openai_upstream_chunk import DONE, StreamError
 from isthmus.wire.sse import EventDecoder
 
 MOST_BYTES = 16_000_000  # of an answer that comes whole

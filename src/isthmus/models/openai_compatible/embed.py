@@ -10,8 +10,7 @@ from isthmus.messages import EmbedRequest
 from isthmus.models.openai_compatible import failures
 from isthmus.models.openai_compatible.endpoint import Endpoint, read
 from isthmus.seams import Embeddings
-from isthmus.wire.openai_upstream import encode_embeddings
-from isthmus.wire.openai_upstream_answer import decode_embeddings
+from isthmus.wire.openai_upstream_embeddings import decode_embeddings, encode_embeddings
 
 BATCH = 64  # texts a call: vendors bound the tokens of one (Mistral at 16,384)
 MOST_BYTES = 16_000_000  # of one call's answer: 64 vectors of 3072 numbers are 4 MB
