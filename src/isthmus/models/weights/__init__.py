@@ -45,7 +45,7 @@ def digest(path: Path, cache: Path | None = None) -> str:
 
 
 def known_digest(path: Path, cache: Path | None = None) -> str:
-    """``sha256:…`` of a file if it is remembered, else empty: nothing large is read. Of a folder like :func:`digest`."""
+    """``sha256:…`` of a file if it is remembered, else empty: nothing large is read."""
     if path.is_dir():
         return digest(path, cache)
     known = Digests((cache or cache_folder()) / "digests").known(path)
