@@ -1,0 +1,143 @@
+"""The end of the log: the last bundle of entries, open for writing, and the tree above it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from isthmus.errors import VerificationFailed
+from isthmus.governance.audit.entries import decode
+from isthmus.governance.audit.files import Files, make_folders, sync_folder, write_all
+from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, unpack
+from isthmus.governance.audit.merkle import leaf_hash
+from isthmus.governance.audit.tree import Tree
+
+
+class Tail:
+    """``tree`` covers exactly the complete entries; the file may hold a torn one after them. Used under the lock."""
+
+    def __init__(self, folder: Path, files: Files, bundle: int) -> None:
+        """Opens that bundle, if it is there; the ones before it must be full."""
+        self.tree = Tree(folder, files, bundle)
+        self._folder, self._files = folder, files
+        self._fd: int | None = None
+        self._bundle, self._offset = bundle, 0
+        if bundle_path(folder, bundle).exists():
+            self._open(bundle, os.O_RDWR)
+
+    @property
+    def size(self) -> int:
+        """Entries so far."""
+        return self.tree.size
+
+    def put(self, entries: Sequence[bytes]) -> None:
+        """Write entries, which must fit into the current bundle: one pwrite(2), all or nothing."""
+        fd = self._room()
+        data = pack(entries)
+        try:
+            write_all(self._files, fd, data, self._offset)
+        except OSError:
+            with suppress(OSError):  # what stays is a torn record, cut off at the next reading
+                self._files.truncate(fd, self._offset)
+            raise
+        self._offset += len(data)
+        for entry in entries:
+            self.tree.push(leaf_hash(entry))
+
+    def sync(self) -> None:
+        """Everything is on disk when this returns: earlier bundles were synced when they were full."""
+        if self._fd is not None:
+            self._files.sync(self._fd)
+
+    def read_on(self) -> int:
+        """Take in what other processes wrote. Returns the bytes of a torn record at the end.
+
+        Raises :class:`VerificationFailed` for anything that no writer of ours leaves behind, also when it died.
+        """
+        torn = self._read_bundle()
+        while not torn and self._full and bundle_path(self._folder, self._bundle + 1).exists():
+            self._open(self._bundle + 1, os.O_RDWR)
+            torn = self._read_bundle()
+        return torn
+
+    def cut(self) -> None:
+        """Cut off what follows the last complete entry."""
+        if self._fd is not None:
+            self._files.truncate(self._fd, self._offset)
+
+    def rewrite(self, flushed: int) -> None:
+        """Write the entries from ``flushed`` on once more, and sync them and their names."""
+        if self._fd is None or self.size <= flushed:
+            return
+        entries, _ = unpack(os.pread(self._fd, self._offset, 0))
+        keep = max(0, flushed - self._bundle * WIDTH)
+        data = pack(entries[keep:])
+        write_all(self._files, self._fd, data, self._offset - len(data))
+        self._files.sync(self._fd)
+        sync_folder(self._files, bundle_path(self._folder, self._bundle).parent)
+
+    def close(self) -> None:
+        if self._fd is not None:
+            with suppress(OSError):
+                self._files.close(self._fd)
+            self._fd = None
+
+    @property
+    def _full(self) -> bool:
+        return self.size == (self._bundle + 1) * WIDTH
+
+    def _room(self) -> int:
+        """The file of a bundle with room: where the last is full, the next, made durable before it is used."""
+        if self._fd is not None and not self._full:
+            return self._fd
+        bundle = self._bundle + 1 if self._full else self._bundle
+        self.sync()
+        path = bundle_path(self._folder, bundle)
+        make_folders(self._files, path.parent)
+        fd = self._open(bundle, os.O_RDWR | os.O_CREAT)
+        sync_folder(self._files, path.parent)
+        return fd
+
+    def _open(self, bundle: int, flags: int) -> int:
+        self.close()
+        self._fd = self._files.open(bundle_path(self._folder, bundle), flags)
+        self._bundle, self._offset = bundle, 0
+        return self._fd
+
+    def _read_bundle(self) -> int:
+        if self._fd is None:
+            return 0
+        facts = os.fstat(self._fd)
+        if facts.st_size == self._offset and facts.st_nlink:
+            return 0
+        if facts.st_size < self._offset or not facts.st_nlink:
+            raise VerificationFailed(
+                f"The log lost entries before {self.size} while it was in use.", details={"index": self.size - 1}
+            )
+        raw = os.pread(self._fd, facts.st_size - self._offset, self._offset)
+        data = raw.rstrip(b"\0")  # a power loss may leave a file longer than what reached the disk
+        entries, end = unpack(data)
+        for entry in entries:
+            self._take(entry)
+        if data[end : end + 2] == b"\0\0":
+            raise _broken(self.size)
+        self._offset += end
+        return len(raw) - end
+
+    def _take(self, entry: bytes) -> None:
+        if self._full or decode(entry, self.size) is None:
+            raise _broken(self.size)
+        self.tree.push(leaf_hash(entry))
+
+
+def open_tail(folder: Path, files: Files, bundle: int) -> Tail:
+    """The end of the log, looked for from that bundle on."""
+    while bundle_path(folder, bundle + 1).exists():
+        bundle += 1
+    return Tail(folder, files, bundle)
+
+
+def _broken(index: int) -> VerificationFailed:
+    return VerificationFailed(f"Entry {index} is not what a log holds at that place.", details={"index": index})
