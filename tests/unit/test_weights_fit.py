@@ -25,6 +25,7 @@ FACTS: dict[str, object] = {
     "tokenizer.ggml.tokens": ["t"] * 2000,
     "tokenizer.ggml.scores": [1.5] * 2000,
     "llama.rope.freq_base": 10000.0,
+    "general.author": "nobody",
 }
 
 

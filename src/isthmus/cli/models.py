@@ -155,9 +155,8 @@ def _held(path: Path, name: str) -> dict[str, Any]:
 
 
 def _render_list(console: Console, plain: dict[str, Any]) -> None:
-    table = Table(
-        "model", "provider", "where", "openness", "clearance", "digest", "here", box=None, header_style="bold"
-    )
+    names = ("provider", "where", "openness", "clearance", "digest", "here")
+    table = Table(Column("model", no_wrap=True), *names, box=None, header_style="bold")
     for row in plain["models"]:
         where = " ".join(filter(None, (row["locality"], row["jurisdiction"])))
         clearance = f"{row['clearance']['level']} {','.join(row['clearance']['categories'])}".strip()
