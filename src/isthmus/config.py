@@ -29,12 +29,14 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ServerSettings(_Section, frozen=True):
-    """Where the endpoint listens, and what it takes. ``max_body_bytes`` bounds a request (413 beyond it)."""
+    """Where the endpoint listens, and what it takes: ``max_body_bytes`` bounds a request, images included, and
+    ``max_prompt_characters`` its text (413 beyond either)."""
 
     host: str = "127.0.0.1"
     port: Port = 8787
     authentication: Literal["keys", "none"] = "keys"
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 10_000_000
+    max_prompt_characters: Annotated[int, Meta(ge=256)] = 400_000
 
 
 class LabelSettings(_Section, frozen=True):

@@ -34,8 +34,7 @@ from isthmus.governance.audit.journal import Journal, Place
 from isthmus.governance.audit.log import Log
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder
-from isthmus.guardrails import Guards, load_guards
-from isthmus.guardrails.window import StreamWindow
+from isthmus.guardrails.loading import Guards, load_guards
 from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Passage
 from isthmus.models import catalogue
@@ -61,7 +60,7 @@ from isthmus.principals import Principal
 from isthmus.retrieval.attribution import attribute
 from isthmus.retrieval.citations import CitationFilter
 from isthmus.retrieval.retriever import HybridRetriever
-from isthmus.seams import ChatModel, Embedder, Event, Part, Transport
+from isthmus.seams import ChatModel, Embedder, Part, Transport
 
 _log = logging.getLogger("isthmus")
 #: A model that is busy keeps callers waiting this many seconds; one in this process works them off, so for longer.
@@ -195,7 +194,9 @@ class Parts:
 
     @cached_property
     def ingest(self) -> Ingest:
-        return Ingest(self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge)
+        return Ingest(
+            self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge
+        )
 
     @cached_property
     def reader(self) -> Reader:
@@ -206,10 +207,11 @@ class Parts:
         limits = MonthlyBudgets(self.database, self.clock.now)
         knowledge, routing = self.settings.knowledge, self.settings.routing
         trust = self.settings.labels.unknown_answers == "typed"
+        most = self.settings.server.max_prompt_characters
         guards = self.guards.input
         return Pipeline(
             cards=self.cards,
-            labeller=Labeller(guards, self.provenance, trust_answers=trust),
+            labeller=Labeller(guards, self.provenance, trust_answers=trust, most=most),
             grounder=Grounder(self.retriever, guards, limit=knowledge.passages, tokens=knowledge.passage_tokens),
             policy=self.policy,
             router=StatedRouter(routing.prefer, routing.failover),
@@ -223,7 +225,7 @@ class Parts:
     def _release(self, request: ChatRequest, passages: Iterable[Passage]) -> Release:
         cited = tuple(passages)
         stage = CitationFilter(cited) if cited and request.format is None else None
-        return Release(lambda: StreamWindow(self.guards.output), stage)
+        return Release(self.guards.window, stage)
 
 
 class Stack:
@@ -240,8 +242,8 @@ class Stack:
             "store": lambda: parts.database.version("documents"),
         }
         defaults = parts.settings.labels
-        self.typed_default = _label(defaults.default)
-        self._purposes = {name: _label(label) for name, label in defaults.purposes.items()}
+        self.typed_default = label(defaults.default)
+        self._purposes = {name: label(own) for name, own in defaults.purposes.items()}
 
     def typed(self, principal: Principal, purpose: str) -> Label:
         """What this principal types for this purpose: the key's default, which a purpose can only raise."""
@@ -312,14 +314,8 @@ def recorded_keys(settings: Settings, home: Home) -> Iterator[Keys]:
     """Keys whose every change is an entry of the log before it counts."""
     parts = Parts(settings, home)
     journal = Journal(parts.place, parts.clock.now, Files())
-
-    def record(event: Event) -> None:
-        with journal.turn():
-            journal.write([event])
-            journal.flush()
-
     try:
-        yield open_keys(parts.database, home, record)
+        yield open_keys(parts.database, home, journal.record)
     finally:
         journal.close()
         parts.database.close()
@@ -334,5 +330,6 @@ async def _running(parts: Sequence[Part]) -> AsyncIterator[None]:
         yield
 
 
-def _label(settings: LabelSettings) -> Label:
+def label(settings: LabelSettings) -> Label:
+    """A label as the file writes it."""
     return Label.parse(msgspec.to_builtins(settings))

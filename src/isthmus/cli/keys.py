@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -11,10 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from isthmus import wiring
 from isthmus.cli.terminal import Config, Json, configuration, group, show
-from isthmus.config import Home
-from isthmus.data.database import Database
-from isthmus.data.keys import Key, KeyOptions, Keys, open_keys
+from isthmus.data.keys import Key, KeyOptions
 from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
 
@@ -33,7 +30,9 @@ def create(
     group: Annotated[
         list[str] | None, typer.Option("--group", help="A group of documents' readers (repeatable).")
     ] = None,
-    level: Annotated[str, typer.Option("--level", help="The level of what is typed with this key.")] = "internal",
+    level: Annotated[
+        str, typer.Option("--level", help="The level of what is typed with this key (default: the configuration's).")
+    ] = "",
     jurisdiction: Annotated[str, typer.Option("--jurisdiction", help="Where the holder is, like DE.")] = "",
     expires: Annotated[
         str, typer.Option("--expires", help="A day like 2027-06-30, or a time from now like 90d, 12h.")
@@ -43,19 +42,21 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a key. Its secret is shown this once, and not stored."""
+    settings, home = configuration(config)
+    default = Label.parse(level) if level else wiring.label(settings.labels.default)
     options = KeyOptions(
-        frozenset(role or ("user",)), frozenset(group or ()), Label.parse(level), jurisdiction, _moment(expires), budget
+        frozenset(role or ("user",)), frozenset(group or ()), default, jurisdiction, _moment(expires), budget
     )
-    with _opened(configuration(config)[1]) as keys:
+    with wiring.recorded_keys(settings, home) as keys:
         token, principal = keys.create(name, options, by=_BY)
-        plain = {"token": token, **keys.find(principal.id).as_dict()}
+        plain = {"key": token, **keys.find(principal.id).as_dict()}
     show(plain, json, lambda console: _render_new(console, token, principal.id))
 
 
 @app.command("list")
 def list_keys(config: Config = None, json: Json = False) -> None:
     """List the keys, revoked ones too."""
-    with _opened(configuration(config)[1]) as keys:
+    with wiring.recorded_keys(*configuration(config)) as keys:
         listed = keys.list()
     show({"keys": [key.as_dict() for key in listed]}, json, lambda console: _render(console, listed))
 
@@ -67,18 +68,9 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Refuse a key from now on; a running server sees it within a second."""
-    with _opened(configuration(config)[1]) as keys:
+    with wiring.recorded_keys(*configuration(config)) as keys:
         revoked = keys.revoke(key, by=_BY)
     show(revoked.as_dict(), json, lambda console: console.print(f"{revoked.id} is revoked.", markup=False))
-
-
-@contextmanager
-def _opened(home: Home) -> Iterator[Keys]:
-    database = Database(home.database)
-    try:
-        yield open_keys(database, home)
-    finally:
-        database.close()
 
 
 def _moment(text: str) -> datetime | None:

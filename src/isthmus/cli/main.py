@@ -10,7 +10,7 @@ import click
 import typer
 
 import isthmus
-from isthmus.cli import ask, audit, doctor, guard, ingest, init, keys, models, policy, retrieve, serve
+from isthmus.cli import ask, audit, doctor, ingest, init, keys, models, policy, retrieve, serve
 from isthmus.cli.terminal import DONE, USAGE, exit_code, report, set_home
 from isthmus.errors import IsthmusError
 
@@ -31,7 +31,6 @@ app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
-app.add_typer(guard.app, name="guard")
 app.add_typer(retrieve.app, name="retrieve")
 
 

@@ -91,7 +91,7 @@ class Keys:
         database: Database,
         pepper: bytes,
         *,
-        record: Callable[[Event], None] = _unrecorded,
+        record: Callable[[Event], object] = _unrecorded,
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -240,7 +240,7 @@ def _key(row: Mapping[str, Any]) -> Key:
     return Key(row["id"], row["name"], options, row["created"], row["revoked"])
 
 
-def open_keys(database: Database, home: Home, record: Callable[[Event], None] = _unrecorded) -> Keys:
+def open_keys(database: Database, home: Home, record: Callable[[Event], object] = _unrecorded) -> Keys:
     """The keys of a home folder; makes the pepper at first use.
 
     Raises :class:`ConfigInvalid` where others can read the pepper, or where it is gone although there are keys: a

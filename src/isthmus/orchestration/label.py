@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from isthmus.errors import GuardBlocked
+import msgspec
+
+from isthmus.errors import GuardBlocked, RequestTooLarge
 from isthmus.labels import ORIGIN_LOST, PUBLIC, Label, join
 from isthmus.messages import ChatRequest, EmbedRequest, Message, Part, Text
 from isthmus.seams import Finding, Guard, Provenance, Stage, Verdict
@@ -33,15 +35,23 @@ class Findings:
 
 
 class Labeller:
-    """Labels the texts of a request. ``trust_answers`` takes unknown assistant turns for the client's own text."""
+    """Labels the texts of a request. ``trust_answers`` takes unknown assistant turns for the client's own text;
+    ``most`` bounds a request's text in characters, since every one of them is looked at."""
 
-    def __init__(self, guards: Sequence[Guard], provenance: Provenance, *, trust_answers: bool = False) -> None:
+    def __init__(
+        self, guards: Sequence[Guard], provenance: Provenance, *, trust_answers: bool = False, most: int = 400_000
+    ) -> None:
+        self._most = most
         self._guards = guards
         self._provenance = provenance
         self._trust_answers = trust_answers
 
     async def chat(self, request: ChatRequest) -> tuple[ChatRequest, Findings]:
-        """The request with every part labelled, and what was found. Raises GuardBlocked or GuardUnavailable."""
+        """The request with every part labelled, and what was found.
+
+        Raises :class:`RequestTooLarge`, :class:`GuardBlocked` and :class:`isthmus.errors.GuardUnavailable`.
+        """
+        self._bound([text.text for text in request.texts()] + _other_texts(request))
         found: list[Finding] = []
         messages = tuple([await self._message(message, found) for message in request.messages])
         extra = [await self._label(text, found) for text in _other_texts(request)]
@@ -49,10 +59,19 @@ class Labeller:
 
     async def embed(self, request: EmbedRequest) -> tuple[EmbedRequest, Findings]:
         """The same for texts to embed."""
+        self._bound([text.text for text in request.texts])
         found: list[Finding] = []
         texts = tuple([replace(text, label=text.label.join(await self._label(text.text, found)))
                        for text in request.texts])  # fmt: skip
         return replace(request, texts=texts), Findings(tuple(found))
+
+    def _bound(self, texts: Sequence[str]) -> None:
+        size = sum(map(len, texts))
+        if size > self._most:
+            raise RequestTooLarge(
+                f"The request holds {size:,} characters of text, and {self._most:,} are taken.",
+                hint="Send less text, or raise server.max_prompt_characters in isthmus.yaml.",
+            )
 
     async def _message(self, message: Message, found: list[Finding]) -> Message:
         parts: list[Part] = []
@@ -85,12 +104,19 @@ class Labeller:
 
 
 def _other_texts(request: ChatRequest) -> list[str]:
-    """Typed text outside the parts: tools, schemas, stop words, and the arguments of earlier tool calls."""
-    texts = [f"{tool.name} {tool.description} {tool.parameters}" for tool in request.tools]
-    texts += [call.arguments for message in request.messages for call in message.tool_calls]
-    if request.format is not None and request.format.schema is not None:
-        texts.append(str(request.format.schema))
-    return texts + list(request.sampling.stop)
+    """Typed text outside the parts, all of which leaves too: tools, schemas, stop words, names and ids of calls."""
+    texts = [f"{tool.name} {tool.description} {_plain(tool.parameters)}" for tool in request.tools]
+    for message in request.messages:
+        texts += [f"{call.id} {call.name} {call.arguments}" for call in message.tool_calls]
+        texts.append(message.tool_call_id or "")
+    if request.format is not None:
+        texts.append(f"{request.format.name} {_plain(request.format.schema)}")
+    return [*texts, request.tool_choice or "", *request.sampling.stop]
+
+
+def _plain(schema: object) -> str:
+    """A schema's words, as they are sent."""
+    return msgspec.json.encode(schema).decode()
 
 
 async def check(guards: Sequence[Guard], text: str, stage: Stage) -> Verdict:
