@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from isthmus import cli, config, errors
+from isthmus import config, errors
+from isthmus.cli.main import app
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _NOTE = "<!-- Made by `make docs`: change the code, not this page. -->"
@@ -40,7 +41,7 @@ def _tree(kind: type[errors.IsthmusError]) -> Iterator[type[errors.IsthmusError]
 
 def command_page() -> str:
     """Every command with its arguments and options."""
-    return "\n".join(["# Commands", "", _NOTE, "", *_command(typer.main.get_command(cli.app), "isthmus")])
+    return "\n".join(["# Commands", "", _NOTE, "", *_command(typer.main.get_command(app), "isthmus")])
 
 
 def _command(command: Any, name: str) -> Iterator[str]:
