@@ -101,12 +101,13 @@ def isthmus(*arguments: str) -> Any:
 
 @dataclass(frozen=True)
 class Question:
-    """``shows``: what to look for. ``asks``: the fields of an ordinary chat completion request."""
+    """``shows``: what to look for. ``asks``: the fields of an ordinary chat completion request. ``who`` asks it."""
 
     title: str
     shows: str
     text: str
     asks: Mapping[str, Any]
+    who: str = "ada"
 
 
 LETTER = (ORGANISATION / "pasted-letter.txt").read_text(encoding="utf8")
@@ -138,9 +139,9 @@ QUESTIONS = (
     Question(
         "A public question that needs thought",
         "public, asks for reasoning: closed",
-        "Work out step by step: an LS-40 measures 144 samples in 216 minutes and needs 5 changes of the carousel of "
-        "6 minutes each. How long does it take altogether?",
+        "Think it through step by step: why does a spectrometer have to warm up before it measures?",
         {"reasoning_effort": "high"},
+        "website",
     ),
     Question(
         "The price list, an XLSX",
@@ -151,8 +152,8 @@ QUESTIONS = (
 )
 
 
-def ask(client: openai.OpenAI, number: int, question: Question) -> None:
-    """Ask one question through the ordinary client, streaming, and show what came back."""
+def ask(client: openai.OpenAI, number: int, question: Question) -> dict[str, Any]:
+    """Ask one question through the ordinary client, streaming, and show what came back; the facts of the answer."""
     console.print(Rule(f"[bold]{number}. {question.title}[/]  [dim]{question.shows}[/]", align="left"))
     console.print(Text(shorten(question.text), style="cyan"))
     asks = dict(question.asks)
@@ -177,9 +178,10 @@ def ask(client: openai.OpenAI, number: int, question: Question) -> None:
                 console.print(text, end="", markup=False, soft_wrap=True)
     except openai.PermissionDeniedError as refusal:
         show_refusal(refusal)
-        return
+        return {}
     console.print()
     show_facts(facts, first, time.monotonic() - started)
+    return facts
 
 
 def shorten(text: str, most: int = 200) -> str:
@@ -217,15 +219,19 @@ def show_facts(facts: dict[str, Any], first: float, total: float) -> None:
 # ---------------------------------------------------------------- the log, rewritten
 
 
-def tamper() -> None:
+def tamper(sent: dict[str, Any]) -> None:
     """Yesterday's checkpoint against an administrator who edits an entry and signs the whole log again."""
     console.print(Rule("[bold]An administrator rewrites the record[/]", align="left"))
-    held, copy = FOLDER / "yesterday.checkpoint", FOLDER / "rewritten"
+    held, copy, index = FOLDER / "yesterday.checkpoint", FOLDER / "rewritten", sent["receipt"]["index"]
     held.write_text(isthmus("audit", "checkpoint")["checkpoint"], encoding="utf8")
     isthmus("audit", "export", str(FOLDER / "export"))
     verify("the record as it is", FOLDER / "export", held)
+    console.print(
+        f"\nEntry {index} says that {sent['model']} answered. In a copy it now says local/qwen-1.5b, ", end=""
+    )
+    console.print("and the whole log is signed again.")
     rewrite = [sys.executable, str(ROOT / "examples" / "rewrite_log.py"), str(HOME), str(copy)]
-    subprocess.run(rewrite, check=True)
+    subprocess.run([*rewrite, str(index), "model", "local/qwen-1.5b"], check=True, stdout=subprocess.DEVNULL)
     verify("the rewritten copy, by itself", copy, None)
     verify("the rewritten copy, by someone who holds yesterday's checkpoint", copy, held)
 
@@ -242,14 +248,15 @@ def verify(what: str, export: Path, held: Path | None) -> None:
 # ---------------------------------------------------------------- the whole of it
 
 
-def prepare(closed: Closed) -> str:
-    """A home folder with the configuration, and a key for someone in the management."""
+def prepare(closed: Closed) -> dict[str, str]:
+    """A home folder with the configuration; a key for someone in the management, and one for the public website."""
     HOME.mkdir(parents=True)
     template = (ROOT / "examples" / "demo.yaml").read_text(encoding="utf8")
     template = template.replace("BASE_URL", closed.base_url).replace("MODEL", closed.model)
     (HOME / "isthmus.yaml").write_text(template, encoding="utf8")
-    made = isthmus("keys", "create", "--name", "ada", "--role", "user", "--group", "management", "--group", "staff")
-    return str(made["key"])
+    ada = isthmus("keys", "create", "--name", "ada", "--group", "management")
+    website = isthmus("keys", "create", "--name", "website", "--level", "public")
+    return {"ada": str(ada["key"]), "website": str(website["key"])}
 
 
 def introduce(closed: Closed) -> None:
@@ -263,22 +270,20 @@ def main() -> None:
     with ExitStack() as stack:
         closed = stack.enter_context(closed_side())
         introduce(closed)
-        key = prepare(closed)
+        keys = prepare(closed)
         url = stack.enter_context(server(HOME, {"DEMO_CLOSED_API_KEY": closed.key}))
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+        clients = {who: openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) for who, key in keys.items()}
         with console.status("reading fifteen documents of an example organisation…"):
             report = isthmus("ingest", "--manifest", str(ORGANISATION / "manifest.yaml"))
         console.print(f"{report['added']} documents, {report['chunks']} passages, labelled public to restricted\n")
         with console.status("loading the open model…"):
-            client.chat.completions.create(
-                model="local/qwen-1.5b", messages=[{"role": "user", "content": "hi"}], max_tokens=1
-            )
-        for number, question in enumerate(QUESTIONS, 1):
-            ask(client, number, question)
-        tamper()
+            hello: Any = [{"role": "user", "content": "hello"}]
+            clients["ada"].chat.completions.create(model="local/qwen-1.5b", messages=hello, max_tokens=1)
+        answers = [ask(clients[question.who], number, question) for number, question in enumerate(QUESTIONS, 1)]
+        tamper(next(facts for facts in answers if facts.get("model") == "closed/frontier"))
         if os.environ.get("ONCE") == "1":
             return
-        console.print(Panel(f"The server stays up at [bold]{url}/v1[/]\nkey  {key}\nStop it with Ctrl+C."))
+        console.print(Panel(f"The server stays up at [bold]{url}/v1[/]\nkey  {keys['ada']}\nStop it with Ctrl+C."))
         try:
             while True:
                 time.sleep(3600)
