@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,7 +14,9 @@ from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Completion, Message, Sampling, Text, TextDelta, fold
 from isthmus.models.streams import closing
 from isthmus.principals import Principal
-from isthmus.wiring import Stack, build
+
+if TYPE_CHECKING:
+    from isthmus.wiring import Stack
 
 
 def ask(
@@ -33,6 +35,8 @@ def ask(
     json: Json = False,
 ) -> None:
     """Ask one question as the local user, and show the answer, who gave it, and why."""
+    from isthmus.wiring import build  # here, so that its imports cost the other commands nothing
+
     settings, home = configuration(config)
     stack = build(settings, home)
     principal = Principal("local", "local user", groups=frozenset(group or ()), default=stack.typed_default)

@@ -32,8 +32,9 @@ def init(
         if path.exists() and not force:
             raise InvalidRequest(f"{path} is there already.", hint="Give another folder, or --force to replace it.")
         written.append((path, text))
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, text in written:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf8")
     paths = [str(path) for path, _ in written]
     show({"written": paths}, json, lambda console: _render(console, paths))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from isthmus import wiring
 from isthmus.cli.terminal import Config, Json, configuration, group, show
-from isthmus.data.keys import Key, KeyOptions
+from isthmus.config import Home, Settings
+from isthmus.data.keys import Key, KeyOptions, Keys
 from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
 
@@ -43,11 +45,11 @@ def create(
 ) -> None:
     """Make a key. Its secret is shown this once, and not stored."""
     settings, home = configuration(config)
-    default = Label.parse(level) if level else wiring.label(settings.labels.default)
+    default = Label.parse(level) if level else Label.parse(msgspec.to_builtins(settings.labels.default))
     options = KeyOptions(
         frozenset(role or ("user",)), frozenset(group or ()), default, jurisdiction, _moment(expires), budget
     )
-    with wiring.recorded_keys(settings, home) as keys:
+    with _keys(settings, home) as keys:
         token, principal = keys.create(name, options, by=_BY)
         plain = {"key": token, **keys.find(principal.id).as_dict()}
     show(plain, json, lambda console: _render_new(console, token, principal.id))
@@ -56,7 +58,7 @@ def create(
 @app.command("list")
 def list_keys(config: Config = None, json: Json = False) -> None:
     """List the keys, revoked ones too."""
-    with wiring.recorded_keys(*configuration(config)) as keys:
+    with _keys(*configuration(config)) as keys:
         listed = keys.list()
     show({"keys": [key.as_dict() for key in listed]}, json, lambda console: _render(console, listed))
 
@@ -68,9 +70,16 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Refuse a key from now on; a running server sees it within a second."""
-    with wiring.recorded_keys(*configuration(config)) as keys:
+    with _keys(*configuration(config)) as keys:
         revoked = keys.revoke(key, by=_BY)
     show(revoked.as_dict(), json, lambda console: console.print(f"{revoked.id} is revoked.", markup=False))
+
+
+def _keys(settings: Settings, home: Home) -> AbstractContextManager[Keys]:
+    """The keys, whose changes the log records."""
+    from isthmus import wiring
+
+    return wiring.recorded_keys(settings, home)
 
 
 def _moment(text: str) -> datetime | None:

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 import isthmus
-from isthmus.cli import ask, audit, doctor, ingest, init, keys, models, policy, retrieve, serve
-from isthmus.cli.terminal import DONE, USAGE, exit_code, report, set_home
+from isthmus.cli import ask, audit, doctor, guard, ingest, init, keys, models, policy, retrieve, serve
+from isthmus.cli.terminal import DONE, INTERRUPTED, USAGE, err, exit_code, report, set_home
 from isthmus.errors import IsthmusError
 
 app = typer.Typer(
@@ -31,6 +30,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.add_typer(guard.app, name="guard")
 app.add_typer(retrieve.app, name="retrieve")
 
 
@@ -61,13 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
     except IsthmusError as error:
         report(error, json="--json" in arguments)
         return exit_code(error)
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:  # wrong use: an unknown command or option, a missing argument
+        getattr(error, "show", lambda: err().print(str(error), markup=False))()
         return USAGE
-    except KeyboardInterrupt:
-        return 130
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
     except BrokenPipeError:
         return DONE
     return code if isinstance(code, int) else DONE

@@ -89,7 +89,7 @@ def explain_command(
     policy = CedarPolicy(PolicySet.load(policy_folder(settings, home)), lambda: today)
     asker = _known(home, principal) if principal else _imagined(role, group, jurisdiction, settings)
     label = _described(level, category, residency, licence) or _typed(asker, purpose, settings)
-    explanation = explain(policy, asker, _chosen(cards(settings), model), label, purpose)
+    explanation = explain(policy, asker, _chosen(cards(settings, home, today), model), label, purpose)
     show(explanation.as_dict(), json, lambda console: _render_explanation(console, explanation))
 
 

@@ -17,6 +17,7 @@ from isthmus.config import Home, Settings, load
 from isthmus.errors import ConfigInvalid, InvalidRequest, IsthmusError, Refused
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Config: TypeAlias = Annotated[
