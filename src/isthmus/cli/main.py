@@ -62,10 +62,19 @@ def main(arguments: list[str] | None = None) -> int:
         report(error, json="--json" in arguments)
         return exit_code(error)
     except typer.TyperException as error:  # wrong use: an unknown command or option, a missing argument
-        getattr(error, "show", lambda: err().print(str(error), markup=False))()
+        _show_usage(error)
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
     return code if isinstance(code, int) else DONE
+
+
+def _show_usage(error: typer.TyperException) -> None:
+    """Typer's own errors print themselves, with the usage line; the base class does not say so."""
+    show = getattr(error, "show", None)
+    if callable(show):
+        show()
+    else:
+        err().print(str(error), markup=False)
