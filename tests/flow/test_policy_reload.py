@@ -47,6 +47,7 @@ def test_a_reload_puts_the_new_set_in_force_for_questions_asked_before(tmp_path:
     reloaded = policy.reload()
     after = policy.decide(QUESTION)
     assert (after.allowed, after.rule) == (False, "no")
+    assert [rule.name for rule in policy.policies.rules] == [rule.name for rule in reloaded.rules] == ["no"]
     assert after.policy == policy.hash == reloaded.hash == policy.policies.hash != before.policy
 
 

@@ -49,6 +49,8 @@ def _refusals(ask: Ask) -> Iterator[str]:
         yield "role-may-not-ask"
     if card.locality == "api" and label.level >= Level.CONFIDENTIAL:
         yield "confidential-stays-on-premises"
+    if card.locality == "api" and card.terms and card.terms.expires and card.terms.expires < TODAY:
+        yield "terms-expired"
     if label.level > card.clearance.level:
         yield "above-clearance"
     if card.clearance.categories is not None and label.categories - card.clearance.categories:
@@ -56,8 +58,6 @@ def _refusals(ask: Ask) -> Iterator[str]:
     processors = {card.jurisdiction} | (card.terms.subprocessors if card.terms else frozenset())
     if card.locality != "in_process" and label.residency is not None and processors - label.residency:
         yield "residency-not-allowed"
-    if card.locality == "api" and card.terms and card.terms.expires and card.terms.expires < TODAY:
-        yield "terms-expired"
     if ask.purpose == "commercial" and any(name.startswith("CC-BY-NC") for name in label.licences):
         yield "non-commercial-source"
 

@@ -94,16 +94,18 @@ def test_the_permits_let_nothing_above_clearance_through_by_themselves(tmp_path:
 
 
 def test_the_first_rule_in_reading_order_names_a_refusal_and_the_others_are_told(tmp_path: Path) -> None:
-    text = "".join(f'@id("{name}") forbid (principal, action, resource);\n' for name in ("second", "first", "another"))
+    names = ("second", "first", "another")
+    text = "".join(f'@id("{name}") @reason("{name}!") forbid (principal, action, resource);\n' for name in names)
     examined = policy(tmp_path, text + ALLOW_ALL).examine(ask())
-    assert (examined.decision.rule, examined.also) == ("second", ("first", "another"))
+    assert (examined.decision.rule, examined.decision.reason) == ("second", "second!")
+    assert examined.also == ("first", "another")
 
 
 def test_obligations_of_every_permit_join(tmp_path: Path) -> None:
     text = ALLOW_ALL + '@id("b") @obligation("mark, review") permit (principal, action, resource);'
     text += '@id("c") @obligation("pseudonymise") permit (principal, action, resource) when { resource.leaves };'
     asked = policy(tmp_path, text)
-    assert asked.decide(ask(LOCAL)).rule == "all"
+    assert (asked.decide(ask(LOCAL)).rule, asked.decide(ask(LOCAL)).reason) == ("all", "everything may")
     assert asked.decide(ask(LOCAL)).obligations == {"mark", "review"}
     assert asked.decide(ask(CLOSED)).obligations == {"mark", "review", "pseudonymise"}
 

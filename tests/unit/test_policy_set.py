@@ -21,10 +21,10 @@ def test_the_starter_set_is_valid_and_every_rule_says_why() -> None:
     assert [rule.name for rule in rules] == [
         "role-may-not-ask",
         "confidential-stays-on-premises",
+        "terms-expired",
         "above-clearance",
         "category-not-cleared",
         "residency-not-allowed",
-        "terms-expired",
         "non-commercial-source",
         "in-process-models-within-clearance",
         "on-premises-models-within-clearance",
