@@ -37,7 +37,7 @@ def tile(folder: Path, n: int) -> bytes:  # c2sp.org/tlog-tiles: tile 1234067 is
 def main(export: Path, vkey: str, texts: list[str]) -> None:
     signed = [checkpoint(json.loads(text)["checkpoint"] if text.startswith("{") else text, vkey) for text in texts]
     leaves: list[bytes] = []
-    while data := tile(export / "tile/entries", len(leaves) // 256):
+    while len(leaves) % 256 == 0 and (data := tile(export / "tile/entries", len(leaves) // 256)):
         known = tile(export / "tile/0", len(leaves) // 256)
         while data:  # every entry: it is in its place, with the hash that the log keeps for it
             i, end = len(leaves), 2 + int.from_bytes(data[:2], "big")
@@ -45,12 +45,12 @@ def main(export: Path, vkey: str, texts: list[str]) -> None:
             sound = known.startswith(leaves[i], i % 256 * 32) and json.loads(data[2:end])["seq"] == i
             need(sound, f"entry {i} was changed, or is not in its place")
             data = data[end:]
+    need(len(leaves) == signed[0][0], f"there are {len(leaves)} entries, and {signed[0][0]} were signed for")
     for size, top in sorted(signed):  # every checkpoint: the entries lead to it
-        need(size <= signed[0][0] and root(leaves[:size]) == top, f"an entry before {size} was changed, or is gone")
+        need(root(leaves[:size]) == top, f"an entry before {size} was changed, or is gone, since {size} were signed")
     for one in (json.loads(text) for text in texts if text.startswith("{")):
         need(leaves[one["index"]].hex() == one["leaf"], f"entry {one['index']} is not the one of the receipt")
     print(f"OK: {signed[0][0]} entries, {len(signed) - 1} kept checkpoints or receipts, the same log")
-
 if __name__ == "__main__":
     sys.excepthook = lambda _, error, __: print(f"FAILED: not what an export holds: {error!r}", file=sys.stderr)
     need(len(sys.argv) > 2, __doc__ or "")

@@ -23,7 +23,7 @@ from isthmus.governance.audit.files import Files, make_folders, replace, write_a
 from isthmus.governance.audit.keys import open_signer
 from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.lock import Lock
-from isthmus.governance.audit.reader import CHECKPOINT, read_checkpoint
+from isthmus.governance.audit.reader import SLOTS, read_checkpoint
 from isthmus.governance.audit.tail import Tail, open_tail
 from isthmus.governance.audit.tree import Tree
 
@@ -54,6 +54,7 @@ class Journal:
         self._lock = Lock(place.folder / "lock")
         self._signer: Signer | None = None
         self._tail: Tail | None = None
+        self._slot = 0
         self.view: View | None = None
 
     @contextmanager
@@ -107,6 +108,15 @@ class Journal:
         self._keep(note)
         self.view = View(checkpoint, note, tail.tree)
 
+    def record(self, event: Mapping[str, object]) -> int:
+        """One event in a turn of its own, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
+        with self.turn():
+            (result,) = self.write([event])
+            if isinstance(result, IsthmusError):
+                raise result
+            self.flush()
+        return result
+
     def close(self) -> None:
         """Let go of the files; the next turn opens them again."""
         self._forget()
@@ -157,18 +167,19 @@ class Journal:
         self.write([{"type": "log.repaired", "index": tail.size, "bytes": torn}])
 
     def _keep(self, note: str) -> None:
-        """In place, not by rename: a rename makes each following sync several times slower, and a note never shrinks
-        while the log's name stays. A reader that meets a half of it reads again."""
-        path = self._place.folder / CHECKPOINT
+        """In place, by turns, in two files: a rename would make each following sync several times slower. A note is
+        never shorter than the one before, as a log keeps its name and only grows."""
+        path = self._place.folder / SLOTS[self._slot]
+        self._slot = 1 - self._slot
         if not path.exists():
-            return replace(self._files, path, note.encode())
+            replace(self._files, path, note.encode())
+            return
         fd = self._files.open(path, os.O_WRONLY)
         try:
             write_all(self._files, fd, note.encode())
         finally:
             with suppress(OSError):
                 self._files.close(fd)
-        return None
 
 
 def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:

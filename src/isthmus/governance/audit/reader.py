@@ -13,6 +13,8 @@ from isthmus.governance.audit.keys import VKEY
 from isthmus.governance.audit.layout import WIDTH, bundle_path, unpack
 
 CHECKPOINT = "checkpoint"
+#: The log in use writes its checkpoints to these by turns, in place: a torn one leaves the one before it.
+SLOTS = (CHECKPOINT, "checkpoint.alternate")
 _TRIES = 5
 
 
@@ -25,19 +27,35 @@ class Signed:
 
 
 def read_checkpoint(folder: Path, verifier: Verifier) -> Signed | None:
-    """The folder's checkpoint, or ``None`` where there is none yet. Raises :class:`VerificationFailed`."""
+    """The folder's newest checkpoint, or ``None`` where there is none yet. Raises :class:`VerificationFailed`."""
     for tried in range(_TRIES):
+        notes = [note for slot in SLOTS if (note := _read(folder / slot))]
         try:
-            note = (folder / CHECKPOINT).read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return Signed(verifier.open(note), note.decode())
+            return _newest(notes, verifier)
         except VerificationFailed:
             if tried == _TRIES - 1:
                 raise
             time.sleep(0.002)  # it may just be written
     return None
+
+
+def _newest(notes: list[bytes], verifier: Verifier) -> Signed | None:
+    found, failed = list[Signed](), None
+    for note in notes:
+        try:
+            found.append(Signed(verifier.open(note), note.decode()))
+        except VerificationFailed as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    return max(found, key=lambda signed: signed.checkpoint.size, default=None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 class Reader:
