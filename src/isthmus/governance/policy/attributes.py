@@ -29,11 +29,11 @@ def request(ask: Ask) -> Plain:
     }
 
 
-def entities(ask: Ask, today: date) -> list[Plain]:
-    """The principal and the model, with every attribute of the schema."""
+def entities(principal: Principal, card: Card, today: date) -> list[Plain]:
+    """Both, with every attribute of the schema."""
     return [
-        _entity("Principal", ask.principal.id, _principal(ask.principal)),
-        _entity("Model", ask.card.id, _model(ask.card, today)),
+        _entity("Principal", principal.id, _principal(principal)),
+        _entity("Model", card.id, _model(card, today)),
     ]
 
 

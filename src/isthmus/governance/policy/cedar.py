@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import cedarpy
 import msgspec
 
+from isthmus.cards import Card
 from isthmus.governance.policy import attributes
 from isthmus.governance.policy.policyset import PolicySet
 from isthmus.governance.policy.rules import DEFAULT_DENY, POLICY_ERROR, Rule
+from isthmus.principals import Principal
 from isthmus.seams import Ask, Decision
+
+#: Pairs of principal and model whose attributes stay parsed: half of the cost of a decision.
+_PAIRS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class CedarPolicy:
     def __init__(self, policies: PolicySet, today: Callable[[], date]) -> None:
         self.policies = policies
         self._today = today
+        self._entities = lru_cache(maxsize=_PAIRS)(self._parsed)
 
     @property
     def hash(self) -> str:
@@ -51,7 +58,7 @@ class CedarPolicy:
     def _examine(self, ask: Ask) -> Examination:
         question = attributes.request(ask)
         question["context"] = _json(question["context"])
-        entities = _json(attributes.entities(ask, self._today()))
+        entities = self._entities(ask.principal, ask.card, self._today())
         answer = cedarpy.is_authorized(question, self.policies.handle, entities, self.policies.schema)
         found = answer.diagnostics
         rules = self.policies.named(found.id_annotations_by_reason.values())
@@ -62,6 +69,10 @@ class CedarPolicy:
         if found.errors:
             return Examination(self._denied(POLICY_ERROR, f"A rule cannot be evaluated: {found.errors[0]:.200}"))
         return Examination(self._denied(DEFAULT_DENY, "No rule permits it."))
+
+    def _parsed(self, principal: Principal, card: Card, today: date) -> cedarpy.Entities:
+        """Checked against the schema: an attribute that is missing or of another type is an error."""
+        return cedarpy.Entities.from_json_str(_json(attributes.entities(principal, card, today)), self.policies.schema)
 
     def _allowed(self, rules: tuple[Rule, ...]) -> Decision:
         obligations = frozenset(obligation for rule in rules for obligation in rule.obligations)
