@@ -60,10 +60,53 @@ def _usage(parameter: Any) -> str:
     return names.upper() if parameter.param_type_name == "argument" else names
 
 
+def configuration_page() -> str:
+    """Every section of isthmus.yaml with its fields, their types and defaults."""
+    schema = config.json_schema()
+    sections = {"isthmus.yaml": schema["$defs"]["Settings"]}
+    sections |= {name: plain for name, plain in schema["$defs"].items() if name != "Settings"}
+    lines = ["# isthmus.yaml", "", _NOTE, "", _CONFIGURATION, ""]
+    for name, plain in sections.items():
+        lines += [f"## {name.removesuffix('Settings')}", "", " ".join(plain.get("description", "").split()), ""]
+        lines += ["| field | type | default |", "|---|---|---|"]
+        lines += [f"| `{field}` | {_type(kind)} | {_default(kind)} |" for field, kind in plain["properties"].items()]
+        lines.append("")
+    return "\n".join(lines).replace("``", "`")
+
+
+_CONFIGURATION = (
+    "Read from `--config FILE`, else `isthmus.yaml` here, else in the home folder (`--home`, `ISTHMUS_HOME`, "
+    "`~/.isthmus`). Secrets are `${NAME}` (an environment variable) or `file:PATH`, never text in the file. "
+    "An unknown field is an error. Editors read [isthmus.schema.json](isthmus.schema.json)."
+)
+
+
+def _type(kind: Mapping[str, Any]) -> str:
+    if "$ref" in kind:
+        name = kind["$ref"].rsplit("/", 1)[-1].removesuffix("Settings")
+        return f"[{name}](#{name.lower()})"
+    if "enum" in kind:
+        return ", ".join(f"`{value}`" if value != "" else '`""`' for value in kind["enum"])
+    if "anyOf" in kind:
+        return " or ".join(_type(one) for one in kind["anyOf"] if one.get("type") != "null")
+    if kind.get("type") == "array":
+        return f"list of {_type(kind['items'])}"
+    if kind.get("type") == "object" and isinstance(kind.get("additionalProperties"), dict):
+        return f"name: {_type(kind['additionalProperties'])}"
+    return str(kind.get("format") or kind.get("type") or "any")
+
+
+def _default(kind: Mapping[str, Any]) -> str:
+    if "default" not in kind:
+        return "as its own section says" if "$ref" in kind else "*required*"
+    return "" if kind["default"] in (None, "", [], {}) else f"`{json.dumps(kind['default'])}`"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "isthmus.schema.json": schema,
     "errors.md": error_page,
     "cli.md": command_page,
+    "configuration.md": configuration_page,
 }
 
 
