@@ -54,14 +54,15 @@ class Journal:
         self._lock = Lock(place.folder / "lock")
         self._signer: Signer | None = None
         self._tail: Tail | None = None
-        self._slot = 0
+        self._slot, self._slots = 0, dict[int, int]()
         self.view: View | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """The right to write. Raises :class:`AuditUnavailable` where files fail or do not add up."""
         try:
-            make_folders(self._files, self._place.folder)
+            if self._tail is None:
+                make_folders(self._files, self._place.folder)
             with self._lock.held():
                 self._catch_up()
                 yield
@@ -131,6 +132,9 @@ class Journal:
         if self._tail is not None:
             self._tail.close()
             self._tail = None
+        while self._slots:
+            with suppress(OSError):
+                self._files.close(self._slots.popitem()[1])
 
     def _catch_up(self) -> None:
         if self._tail is None:
@@ -169,17 +173,13 @@ class Journal:
     def _keep(self, note: str) -> None:
         """In place, by turns, in two files: a rename would make each following sync several times slower. A note is
         never shorter than the one before, as a log keeps its name and only grows."""
-        path = self._place.folder / SLOTS[self._slot]
-        self._slot = 1 - self._slot
-        if not path.exists():
-            replace(self._files, path, note.encode())
-            return
-        fd = self._files.open(path, os.O_WRONLY)
-        try:
-            write_all(self._files, fd, note.encode())
-        finally:
-            with suppress(OSError):
-                self._files.close(fd)
+        slot, self._slot = self._slot, 1 - self._slot
+        if slot not in self._slots:
+            path = self._place.folder / SLOTS[slot]
+            if not path.exists():
+                return replace(self._files, path, note.encode())
+            self._slots[slot] = self._files.open(path, os.O_WRONLY)
+        return write_all(self._files, self._slots[slot], note.encode())
 
 
 def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,70 @@
+"""kill -9 at a random moment, 500 times: is every acknowledged entry there, and does the log verify?
+
+    python benchmarks/audit_crash.py [--runs 500] [--seed 1] [--folder DIR]
+
+All runs share one home, so each also repairs what the one before left. Prints one JSON object; exit code 1 on a loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.verification import verify
+
+WRITER = Path(__file__).resolve().parents[1] / "tests" / "faults" / "audit_writer.py"
+
+
+def run_once(home: Path, name: str, delay: float) -> list[tuple[int, str]]:
+    """Start a writer, kill it after the delay; what it said was recorded."""
+    command = [sys.executable, str(WRITER), str(home), name, "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        time.sleep(delay)
+        child.send_signal(signal.SIGKILL)
+        lines = (first + child.stdout.read()).decode().split("\n")[:-1]
+    return [(int(index), told) for index, told in (line.split(" ") for line in lines)]
+
+
+def measure(home: Path, runs: int, chance: random.Random) -> dict[str, int]:
+    said: list[tuple[int, str]] = []
+    older: list[Signed] = []
+    for run in range(runs):
+        said += run_once(home, f"run{run}", chance.uniform(0, 0.05))
+        older.append(Reader(home / "audit").checkpoint())
+    reader = Reader(home / "audit")
+    verified = verify(reader, older)
+    entries = [entry for _, entry in reader.entries()]
+    lost = sum(json.loads(entries[index])["name"] != told if index < len(entries) else True for index, told in said)
+    repaired = sum(b'"type":"log.repaired"' in entry for entry in entries)
+    size = verified.checkpoint.size
+    return {"runs": runs, "acknowledged": len(said), "lost": lost, "repaired": repaired, "signed": size}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path())
+    asked = parser.parse_args()
+    home = Path(tempfile.mkdtemp(dir=asked.folder, prefix=".crash-"))
+    try:
+        found = measure(home, asked.runs, random.Random(asked.seed))
+    finally:
+        shutil.rmtree(home)
+    print(json.dumps(found))
+    return int(found["lost"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""``isthmus audit …`` as people type it, also while a server holds the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.cli import main
+from isthmus.governance.audit.journal import Place
+from isthmus.governance.audit.log import Log
+
+
+class Now:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with three requests' entries, a kept checkpoint and a kept receipt."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
+
+    async def live() -> None:
+        folder = tmp_path / "home"
+        log = Log(Place(folder / "audit", folder / "secrets" / "log-signing-key"), Now())
+        for i in range(3):
+            await log.append({"type": "intent", "request": f"r{i}", "label": {"level": "internal"}}, flush=True)
+            index = await log.append({"type": "outcome", "request": f"r{i}", "admitted": ["[a]", "b"]}, flush=True)
+            if i == 1:
+                (tmp_path / "kept").write_text(log.checkpoint(), encoding="utf8")
+                (tmp_path / "receipt").write_text(json.dumps(asdict(await log.receipt(index))), encoding="utf8")
+        await log.stop()
+
+    asyncio.run(live())
+    return tmp_path / "home"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """The exit code, and what was printed as JSON."""
+    code = main(["audit", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_verify(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "verify", "--checkpoint", "kept", "--receipt", "receipt")
+    assert (code, told["size"], told["older"], told["pending"]) == (0, 6, [4, 4], 0)
+    assert main(["audit", "verify"]) == 0
+    assert "The record holds: 6 entries" in capsys.readouterr().out
+
+
+def test_verify_names_a_changed_entry(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = home / "audit" / "tile" / "entries" / "000"
+    bundle.write_bytes(bundle.read_bytes().replace(b"r2", b"r9"))
+    code, told = run(capsys, "verify", "--checkpoint", "kept")
+    assert (code, told["error"]["code"], told["error"]["index"]) == (1, "verification_failed", 4)
+
+
+def test_show_tells_one_request(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "show", "r1")
+    assert (code, [entry["type"] for entry in told["entries"]]) == (0, ["intent", "outcome"])
+    assert main(["audit", "show", "r1"]) == 0
+    text = capsys.readouterr().out
+    assert "admitted: [a], b" in text
+    assert "level internal" in text
+    code, told = run(capsys, "show", "r")
+    assert (code, told["error"]["code"]) == (1, "not_found")
+
+
+def test_list_shows_the_newest(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "list", "--last", "2")
+    assert (code, [entry["seq"] for entry in told["entries"]]) == (0, [4, 5])
+    assert main(["audit", "list"]) == 0
+    assert capsys.readouterr().out.count("outcome r") == 3
+
+
+def test_checkpoint_is_what_a_laptop_keeps(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "checkpoint")
+    assert code == 0
+    assert main(["audit", "checkpoint"]) == 0
+    assert capsys.readouterr().out == told["checkpoint"]
+
+
+def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "export", "out") == (0, {"folder": "out", "size": 6})
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"README.txt", "checkpoint", "tile", "verify.py", "vkey"}
+    code, told = run(capsys, "export", "out")
+    assert (code, told["error"]["code"]) == (2, "invalid_request")
+
+
+@pytest.mark.parametrize("content", [None, "no json", "{}", "[]", '{"log": 1}'])
+def test_a_receipt_that_is_none(home: Path, content: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    if content is not None:
+        Path("bad").write_text(content, encoding="utf8")
+    code, told = run(capsys, "verify", "--receipt", "bad")
+    assert (code, told["error"]["code"]) == (2, "invalid_request")
+
+
+def test_no_log_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "nobody"))
+    code, told = run(capsys, "list")
+    assert (code, told["error"]["code"]) == (1, "not_found")
