@@ -116,7 +116,7 @@ def _load(folder: Path, threads: int) -> _Loaded:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  both raise bare Exceptions for a file that is none of theirs
+    except Exception as error:  # both raise bare Exceptions for a file that is none of theirs
         raise ModelUnavailable(f"The embedding model in {folder} cannot be loaded.") from error
     tokenizer.enable_truncation(TOKENS)
     tokenizer.no_padding()

@@ -13,7 +13,6 @@ from isthmus.models.llama_cpp import reply
 from isthmus.models.llama_cpp.engine import Engine, LocalModel
 from isthmus.models.llama_cpp.request import payload
 from isthmus.models.llama_cpp.runtime import Runtime
-from isthmus.models.llama_cpp.tools import offered
 from isthmus.models.streams import closing
 from isthmus.models.weights import locate
 
@@ -48,16 +47,17 @@ class LlamaCpp:
         """Raises :class:`InvalidRequest`, :class:`ContextTooLong`, :class:`ModelUnavailable` where the weights are not
         here or do not fit, and :class:`UpstreamFailed`."""
         body = await asyncio.to_thread(payload, request, self._shape.max_tokens)
-        reader = reply.CallReader() if offered(request) else reply.TextReader()
+        reader = reply.reader(request)
         model = await self._model()
         async with self._runtime.using(model) as engine, self._slots:
-            yield Started(self._card.id, self._card.digest)
-            async with closing(engine.chunks(body)) as chunks, closing(reply.events(chunks, reader)) as events:
-                try:
+            try:
+                await engine.require(body.get("grammar"))
+                yield Started(self._card.id, self._card.digest)
+                async with closing(engine.chunks(body)) as chunks, closing(reply.events(chunks, reader)) as events:
                     async for event in events:
                         yield event
-                except (RuntimeError, ValueError) as error:  # what the runtime's binding raises
-                    raise UpstreamFailed("The local runtime failed.") from error
+            except (RuntimeError, ValueError) as error:  # what the runtime's binding raises
+                raise UpstreamFailed("The local runtime failed.") from error
 
     async def _model(self) -> LocalModel:
         if self._local is None:

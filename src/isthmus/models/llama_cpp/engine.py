@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import DigestMismatch, ModelUnavailable
+from isthmus.errors import DigestMismatch, InvalidRequest, ModelUnavailable
 from isthmus.models import fit, gguf
+from isthmus.models.llama_cpp import schema
 from isthmus.models.weights import digest
 
 # A call can be cancelled between two batches of its prompt: about a second of the 1.5B on two cores. Larger batches
 # read no faster there (benchmarks/local_model.py).
 _BATCH = 64
+_REMEMBERED = 256  # grammars known to work
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ class Engine:
         self._server = server
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="llama_cpp")
         self._closed = threading.Event()
+        self._enforced: set[str] = set()
+
+    async def require(self, grammar: str | None) -> None:
+        """Raises :class:`InvalidRequest` for a grammar that the runtime would silently leave out of account."""
+        probe = None if grammar is None or grammar in self._enforced else schema.probe(grammar)
+        if grammar is None or probe is None:
+            return
+        body = {"prompt": ".", "max_tokens": 1, "temperature": 0.0, "grammar": probe, "cache_prompt": False}
+        answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._server.handle_completions, body)
+        if not "".join(choice["text"] for choice in answer.get("choices", ())).startswith(schema.MARK[0]):
+            raise InvalidRequest(
+                "The local runtime cannot enforce a JSON schema of the request.",
+                hint="Leave out keywords such as `not`, `if`, `contains`, `uniqueItems`, or `oneOf` with overlaps.",
+            )
+        if len(self._enforced) >= _REMEMBERED:
+            self._enforced.clear()
+        self._enforced.add(grammar)
 
     async def chunks(self, payload: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """The server's own chunks for a chat completion. Closing the iterator cancels the call, and returns once its
@@ -130,7 +149,7 @@ def _params(params: Any, model: LocalModel, folder: Path) -> Any:
     params.verbosity = 0
     # The runtime insists on listening, and who reaches it evades policy and record: a socket in a folder that only
     # this user may enter, gone once the server stands, behind a key that nobody learns.
-    params.hostnames = [str(folder / "socket")]
+    params.hostnames = [str(folder / "runtime.sock")]  # by its ending the runtime knows that it is a socket
     params.api_keys = [secrets.token_urlsafe(32)]
     params.ui = params.endpoint_slots = params.endpoint_metrics = params.endpoint_props = False
     return params

@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
 
 from isthmus.errors import ContextTooLong, InvalidRequest, IsthmusError, UpstreamFailed
-from isthmus.messages import ChatEvent, Finish, ReasoningDelta, TextDelta, Usage
+from isthmus.messages import ChatEvent, ChatRequest, Finish, ReasoningDelta, TextDelta, Usage
 from isthmus.models.llama_cpp import tools
 
 
 class Reader(Protocol):
-    """What becomes of the text that the model writes."""
+    """What becomes of the text that the model writes. ``close`` gives what was kept; ``whole``: it was not cut.
+
+    ``close`` raises :class:`UpstreamFailed` where a whole answer is not what was asked for.
+    """
 
     def feed(self, delta: TextDelta) -> Iterator[ChatEvent]: ...
 
-    def close(self) -> Iterator[ChatEvent]: ...
+    def close(self, *, whole: bool) -> Iterator[ChatEvent]: ...
 
 
 class TextReader:
@@ -24,30 +27,58 @@ class TextReader:
     def feed(self, delta: TextDelta) -> Iterator[ChatEvent]:
         yield delta
 
-    def close(self) -> Iterator[ChatEvent]:
+    def close(self, *, whole: bool) -> Iterator[ChatEvent]:
+        yield from ()
+
+
+class JsonReader:
+    """JSON streams, and must be JSON in the end."""
+
+    def __init__(self) -> None:
+        self._seen = ""
+
+    def feed(self, delta: TextDelta) -> Iterator[ChatEvent]:
+        self._seen += delta.text
+        yield delta
+
+    def close(self, *, whole: bool) -> Iterator[ChatEvent]:
+        if whole and not tools.is_json(self._seen):
+            raise UpstreamFailed("The local model did not keep to the JSON schema.")
         yield from ()
 
 
 class CallReader:
-    """Text streams; what begins with a brace is kept until it is whole: calls, or else a JSON answer."""
+    """What begins with a brace is kept until it is whole: calls, or a JSON answer. Text, where allowed, streams."""
 
-    def __init__(self) -> None:
-        self._seen = ""
+    def __init__(self, *, text: bool) -> None:
+        self._allowed = text
         self._text = False
+        self._seen = ""
 
     def feed(self, delta: TextDelta) -> Iterator[ChatEvent]:
-        if not self._text and not (self._seen + delta.text).lstrip().startswith("{"):
-            self._text = bool((self._seen + delta.text).strip())
+        kept = (self._seen + delta.text).strip()
+        self._text = self._text or (self._allowed and bool(kept) and not kept.startswith("{"))
         if self._text:
             yield delta
         else:
             self._seen += delta.text
 
-    def close(self) -> Iterator[ChatEvent]:
-        calls = list(tools.events(self._seen))
-        if not calls and self._seen.strip() and not self._seen.lstrip().startswith(f'{{"{tools.KEY}"'):
+    def close(self, *, whole: bool) -> Iterator[ChatEvent]:
+        if self._text:
+            return
+        if calls := list(tools.events(self._seen)):
+            yield from calls
+        elif whole and not tools.is_json(self._seen):
+            raise UpstreamFailed("The local model did not keep to the tools' schema.")
+        elif not self._seen.startswith(f'{{"{tools.KEY}"'):  # calls that were cut are nothing to show
             yield TextDelta(self._seen)
-        yield from calls
+
+
+def reader(request: ChatRequest) -> Reader:
+    """The reader for what the request allows the model to write."""
+    if tools.offered(request):
+        return CallReader(text=tools.optional(request) and request.format is None)
+    return TextReader() if request.format is None else JsonReader()
 
 
 async def events(chunks: AsyncIterator[dict[str, Any]], reader: Reader) -> AsyncIterator[ChatEvent]:
@@ -68,7 +99,7 @@ async def events(chunks: AsyncIterator[dict[str, Any]], reader: Reader) -> Async
                 yield event
     if reason is None:
         return
-    last = list(reader.close())
+    last = list(reader.close(whole=reason != "length"))
     for event in last:
         yield event
     yield usage

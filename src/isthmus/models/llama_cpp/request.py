@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.errors import InvalidRequest
 from isthmus.messages import ChatRequest, Image, Message
 from isthmus.models.llama_cpp import tools
-from isthmus.models.llama_cpp.schema import grammar, inlined
+from isthmus.models.llama_cpp.schema import TEXT_ONLY, grammar, inlined
 
 # The runtime renders the conversation to one text and reads control tokens anywhere in it, so that a document which
 # quotes them could speak as the system. A space keeps them text.
@@ -36,7 +36,7 @@ def payload(request: ChatRequest, max_tokens: int) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,  # a chunk for each batch of the prompt: where a call can be cancelled
-        "cache_prompt": True,
+        "cache_prompt": sampling.seed is None,  # a prefix read earlier, in other batches, is not bit for bit the same
         "max_tokens": max_tokens if sampling.max_tokens is None else sampling.max_tokens,
         **{name: value for name, value in given.items() if value is not None},
     }
@@ -44,8 +44,10 @@ def payload(request: ChatRequest, max_tokens: int) -> dict[str, Any]:
 
 def _grammar(request: ChatRequest) -> str | None:
     calls, answer = tools.offered(request), _answer(request)
+    if not calls and answer is None:
+        return TEXT_ONLY if any(message.tool_calls for message in request.messages) else None
     if not calls:
-        return None if answer is None else grammar(answer)
+        return grammar(answer or {})
     schema = tools.schema(calls, request)
     if answer is None or not tools.optional(request):
         return grammar(schema, or_text=tools.optional(request))

@@ -11,8 +11,10 @@ _DEPTH = (
     48  # the runtime walks schemas by recursion in native code: a bound keeps a hostile one from ending the process
 )
 _SIZE = 10_000
-_LLGUIDANCE = "start: %json "
-_GBNF = "root ::= "
+_LLGUIDANCE = "%llguidance"
+MARK = "@@"
+#: Text that is not JSON, for a conversation in which calls were JSON.
+TEXT_ONLY = "root ::= [^{ \\t\\r\\n] [^\\x00]*"
 
 
 def inlined(schema: Mapping[str, object]) -> dict[str, Any]:
@@ -71,7 +73,16 @@ def grammar(schema: Mapping[str, Any], *, or_text: bool = False) -> str:
 def with_text(made: str) -> str:
     """A grammar that allows what ``made`` does, or text; in the notation of ``made`` (llguidance's, or GBNF)."""
     if _LLGUIDANCE in made:
-        return made.replace(_LLGUIDANCE, "start: json | text\njson: %json ", 1) + "\ntext: /[^{`\\s](.|\\n)*/\n"
+        return made.replace("start: ", "start: json | text\njson: ", 1) + "\ntext: /[^{`\\s](.|\\n)*/\n"
     return "root ::= json | text\ntext ::= [^{` \\t\\r\\n] [^\\x00]*\n" + f"\n{made}".replace(
-        f"\n{_GBNF}", "\njson ::= ", 1
+        "\nroot ::=", "\njson ::=", 1
     )
+
+
+def probe(made: str) -> str | None:
+    """A grammar that must begin with ``MARK`` before what ``made`` allows; ``None`` where nothing must be tried.
+
+    The runtime silently drops a grammar of llguidance's that it cannot compile (`not`, `if`, `uniqueItems`… in a
+    schema): an answer that does not begin with the mark shows it. One of GBNF's it refuses loudly.
+    """
+    return made.replace("start: ", f'start: "{MARK}" rest\nrest: ', 1) if _LLGUIDANCE in made else None

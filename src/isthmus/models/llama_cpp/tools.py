@@ -73,6 +73,15 @@ def events(text: str) -> Iterator[ChatEvent]:
         yield ToolCallDelta(index, arguments, f"call_{secrets.token_hex(12)}", call["name"])
 
 
+def is_json(text: str) -> bool:
+    """Whether a text is JSON."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _call(tool: Tool) -> dict[str, Any]:
     parameters = inlined(tool.parameters) if tool.parameters else {"type": "object"}
     return _object({"name": {"const": tool.name}, "arguments": parameters})
