@@ -89,7 +89,7 @@ _SPELT = (
     rf"|{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s(?:19|20)\d{{2}})"
 )
 _BIRTH = (
-    r"(?:date\sof\sbirth|birth\s?-?_?date|birthday|d\.?\s?o\.?\s?b\b\.?|geburts-?(?:datum|tag)|geb\b\.?(?:-datum)?"
+    r"(?:date[\s_-]of[\s_-]birth|birth[\s_-]?date|birthday|d\.?\s?o\.?\s?b\b\.?|geburts-?(?:datum|tag)|geb\b\.?(?:-datum)?"
     r"|date\sde\snaissance|ddn|fecha\sde\snacimiento|f\.?\s?(?:de\s)?nac(?:imiento)?\b\.?)"
 )
 _BORN = r"(?:born|geboren|née?|né\(e\)|nacid[oa])(?:\s(?:on|am|le|el))?(?:\sthe)?"

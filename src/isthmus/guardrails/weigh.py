@@ -22,11 +22,13 @@ IDENTIFIERS = frozenset({
 #: Numbers that only a health system gives: one medical word beside them is enough.
 MEDICAL = frozenset({"DE_HEALTH_INSURANCE", "INSURANCE_ID", "MEDICAL_RECORD"})
 CONTACTS = frozenset({"EMAIL_ADDRESS", "PHONE_NUMBER"})
+#: The score of one word that may be a name: outside English, the model takes any capitalised word for one.
+HALF_A_NAME = 0.5
 
 
 def weigh(findings: Collection[Finding]) -> Label:
     """The label that a text with these findings must have at least."""
-    kinds = {finding.kind for finding in findings}
+    kinds = {finding.kind for finding in findings if finding.kind != "PERSON" or finding.score > HALF_A_NAME}
     health = _health(findings)
     identified = bool(kinds & IDENTIFIERS) or kinds >= CONTACTS or ("BORN" in kinds and bool(kinds & CONTACTS))
     if _about_health(kinds, health, identified):
