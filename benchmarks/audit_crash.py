@@ -41,7 +41,8 @@ def measure(home: Path, runs: int, chance: random.Random) -> dict[str, int]:
     older: list[Signed] = []
     for run in range(runs):
         said += run_once(home, f"run{run}", chance.uniform(0, 0.05))
-        older.append(Reader(home / "audit").checkpoint())
+        if (home / "audit" / "checkpoint").exists():  # else it died before its first flush
+            older.append(Reader(home / "audit").checkpoint())
     reader = Reader(home / "audit")
     verified = verify(reader, older)
     entries = [entry for _, entry in reader.entries()]

@@ -115,20 +115,21 @@ async def test_after_a_failed_sync_what_was_written_is_written_again(tmp_path: P
     check(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [1, 2, 3, 40])
+@pytest.mark.parametrize("kept", [1, 2, 3, 40, 900])
 async def test_a_torn_end_is_cut_off_and_said(tmp_path: Path, kept: int) -> None:
     first = log(tmp_path)
     await first.append({"type": "t", "name": "whole"}, flush=True)
     await first.stop()
     bundle = bundle_path(tmp_path / "audit", 0)
-    torn = (b"\x01\x00" + b'{"name":"torn"' * 10)[:kept]
+    torn = (b"\x10\x00" + b'{"name":"torn"' * 70)[:kept]
     bundle.write_bytes(bundle.read_bytes() + torn)
     assert check(tmp_path).pending == 0, "a reader passes over what is just being written"
     again = log(tmp_path)
-    await again.append({"type": "t", "name": "next"}, flush=True)
+    assert await again.append({"type": "t", "name": "next"}, flush=True) == 2
+    assert await again.append({"type": "t", "name": "last"}, flush=True) == 3
     await again.stop()
     events = [json.loads(entry) for entry in told(tmp_path)]
-    assert [event["type"] for event in events] == ["t", "log.repaired", "t"]
+    assert [event["type"] for event in events] == ["t", "log.repaired", "t", "t"]
     assert (events[1]["index"], events[1]["bytes"]) == (1, kept)
     check(tmp_path)
 
@@ -141,6 +142,7 @@ async def test_a_tail_of_zeros_is_what_a_power_loss_leaves(tmp_path: Path) -> No
     bundle.write_bytes(bundle.read_bytes() + b"\x00\x50" + b'{"half":' + bytes(4096))
     again = log(tmp_path)
     assert await again.append({"type": "t"}, flush=True) == 2
+    assert await again.append({"type": "t"}, flush=True) == 3
     await again.stop()
     check(tmp_path)
 
@@ -231,3 +233,31 @@ async def test_bundles_roll_over_whatever_the_size_of_groups(tmp_path: Path) -> 
         await asyncio.gather(*(opened.append({"type": "t"}, flush=True) for _ in range(size)))
     await opened.stop()
     assert check(tmp_path).checkpoint.size == sum(sizes) == len(told(tmp_path))
+
+
+async def test_a_full_bundle_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
+    files = FaultyFiles(only=frozenset({"sync"}))
+    opened = log(tmp_path, files)
+    await asyncio.gather(*(opened.append({"type": "t"}, flush=False) for _ in range(WIDTH)))
+    files.first = files.done + 1
+    with pytest.raises(AuditUnavailable):
+        await opened.append({"type": "t"}, flush=False)
+    assert not bundle_path(tmp_path / "audit", 1).exists()
+    assert await opened.append({"type": "t"}, flush=True) == WIDTH
+    await opened.stop()
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("slot", ["checkpoint", "checkpoint.alternate"])
+async def test_a_torn_checkpoint_leaves_the_one_before_it(tmp_path: Path, slot: str) -> None:
+    opened = log(tmp_path)
+    for _ in range(4):
+        await opened.append({"type": "t"}, flush=True)
+    await opened.stop()
+    torn = tmp_path / "audit" / slot
+    torn.write_bytes(torn.read_bytes()[:60])
+    assert Reader(tmp_path / "audit").checkpoint().checkpoint.size in (3, 4)
+    again = log(tmp_path)
+    assert await again.append({"type": "t"}, flush=True) == 4
+    await again.stop()
+    assert check(tmp_path).pending == 0
