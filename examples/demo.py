@@ -4,6 +4,7 @@ Everything goes through the commands and the endpoint that a user has. State lie
 made anew each time.
 A closed model of your own plays the closed side if DEMO_CLOSED_BASE_URL, DEMO_CLOSED_API_KEY and DEMO_CLOSED_MODEL are
 set; else a second Isthmus with a small open model plays it, behind HTTP and a key, and the demo says so.
+DEMO_WEIGHTS names other weights for the open model, and DEMO_FOLDER another place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[1]
 ORGANISATION = ROOT / "examples" / "organisation"
-FOLDER = ROOT / "out" / "demo"
+FOLDER = Path(os.environ.get("DEMO_FOLDER", ROOT / "out" / "demo"))
+WEIGHTS = os.environ.get("DEMO_WEIGHTS", "starter/qwen2.5-coder-1.5b")
 HOME, VENDOR = FOLDER / "home", FOLDER / "vendor"
 ISTHMUS = [sys.executable, "-m", "isthmus"]
 console = Console(highlight=False)
@@ -226,12 +228,10 @@ def tamper(sent: dict[str, Any]) -> None:
     held.write_text(isthmus("audit", "checkpoint")["checkpoint"], encoding="utf8")
     isthmus("audit", "export", str(FOLDER / "export"))
     verify("the record as it is", FOLDER / "export", held)
-    console.print(
-        f"\nEntry {index} says that {sent['model']} answered. In a copy it now says local/qwen-1.5b, ", end=""
-    )
+    console.print(f"\nEntry {index} says that {sent['model']} answered. In a copy it now says local/qwen, ", end="")
     console.print("and the whole log is signed again.")
     rewrite = [sys.executable, str(ROOT / "examples" / "rewrite_log.py"), str(HOME), str(copy)]
-    subprocess.run([*rewrite, str(index), "model", "local/qwen-1.5b"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*rewrite, str(index), "model", "local/qwen"], check=True, stdout=subprocess.DEVNULL)
     verify("the rewritten copy, by itself", copy, None)
     verify("the rewritten copy, by someone who holds yesterday's checkpoint", copy, held)
 
@@ -252,7 +252,8 @@ def prepare(closed: Closed) -> dict[str, str]:
     """A home folder with the configuration; a key for someone in the management, and one for the public website."""
     HOME.mkdir(parents=True)
     template = (ROOT / "examples" / "demo.yaml").read_text(encoding="utf8")
-    template = template.replace("BASE_URL", closed.base_url).replace("MODEL", closed.model)
+    for name, value in (("BASE_URL", closed.base_url), ("MODEL", closed.model), ("WEIGHTS", WEIGHTS)):
+        template = template.replace(name, value)
     (HOME / "isthmus.yaml").write_text(template, encoding="utf8")
     ada = isthmus("keys", "create", "--name", "ada", "--group", "management")
     website = isthmus("keys", "create", "--name", "website", "--level", "public")
@@ -261,7 +262,7 @@ def prepare(closed: Closed) -> dict[str, str]:
 
 def introduce(closed: Closed) -> None:
     stand_in = "a stand-in: a second Isthmus with a small open model, behind HTTP and a key"
-    sides = f"open    Qwen2.5-Coder 1.5B, in this process\nclosed  {stand_in if closed.stand_in else closed.base_url}"
+    sides = f"open    {WEIGHTS}, in this process\nclosed  {stand_in if closed.stand_in else closed.base_url}"
     console.print(Panel(f"[bold]Isthmus[/]: open and closed models under one policy\n\n{sides}"))
 
 
@@ -278,7 +279,7 @@ def main() -> None:
         console.print(f"{report['added']} documents, {report['chunks']} passages, labelled public to restricted\n")
         with console.status("loading the open model…"):
             hello: Any = [{"role": "user", "content": "hello"}]
-            clients["ada"].chat.completions.create(model="local/qwen-1.5b", messages=hello, max_tokens=1)
+            clients["ada"].chat.completions.create(model="local/qwen", messages=hello, max_tokens=1)
         answers = [ask(clients[question.who], number, question) for number, question in enumerate(QUESTIONS, 1)]
         tamper(next(facts for facts in answers if facts.get("model") == "closed/frontier"))
         if os.environ.get("ONCE") == "1":

@@ -46,8 +46,8 @@ def test_punctuation_case_and_white_space_change_no_fingerprint(words, glue):
 def test_fingerprints_are_63_bits_and_depend_on_the_key(one, other):
     marks = fingerprints(one + " a b c d e " + other, KEY)
     assert marks.runs
-    assert all(0 <= mark < 2**63 for mark in (*marks.runs, *marks.identifiers))
-    assert set(marks.runs).isdisjoint(fingerprints(one + " a b c d e " + other, b"x" * 32).runs)
+    assert all(0 <= mark < 2**63 for mark in marks.all)
+    assert marks.all.isdisjoint(fingerprints(one + " a b c d e " + other, b"x" * 32).all)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -73,8 +73,27 @@ def test_ordinary_text_raises_nothing(provenance, text):
     assert provenance.recognise(text) == PUBLIC
 
 
-def test_one_distinctive_identifier_is_enough(provenance):
-    assert provenance.recognise("what is de-escrow-77412?") == CONFIDENTIAL
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what is de-escrow-77412?",
+        "Write to escrow@brennholt.example please.",
+        "The violet octopus counts lanterns.",
+        "Say nothing about the crimson walrus protocol!",
+        "What does BLUE-HERON-PLAN mean?",
+        "Dial 004930123456.",
+    ],
+)
+def test_one_telling_phrase_or_identifier_is_enough(provenance, text):
+    told = "It rests on the crimson walrus protocol. A violet octopus counts lanterns. BLUE-HERON-PLAN, 004930123456. "
+    with provenance._database.write() as connection:
+        provenance.index(connection, 3, [(told + MEMO + " Ask escrow@brennholt.example.", CONFIDENTIAL)])
+    assert provenance.recognise(text) == CONFIDENTIAL
+
+
+@pytest.mark.parametrize("text", ["On 2026-03-03 we met.", "COVID-19 in May", "the state-of-the-art", "3 March 2026"])
+def test_dates_and_common_codes_are_no_identifiers(text):
+    assert not fingerprints(text, KEY).identifiers
 
 
 def test_what_also_stands_in_a_public_document_raises_nothing(provenance):

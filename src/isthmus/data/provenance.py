@@ -1,8 +1,8 @@
 """Where a text came from, by its fingerprints: the seam ``Provenance`` over the store.
 
-A text repeats a source when it shares two runs of five words with it (six words in a row), or one distinctive
-identifier of a confidential one. A run that also stands in a source of a lower level counts for the lower one, so that
-what is public, or said everywhere, raises nothing.
+A text repeats a source when it shares two runs of five words with it (six words in a row), one telling short run, or
+one distinctive identifier of a confidential one. What also stands in a source of a lower level counts for the lower
+one, so that what is public, or said everywhere, raises nothing.
 
 Answers are recognised at once, from memory, and written behind: what a crash loses is not recognised afterwards, and
 an assistant turn that is not recognised is labelled as lost. It fails closed.
@@ -79,9 +79,9 @@ class StoredProvenance:
     def recognise(self, text: str) -> Label:
         """The join of the labels of the sources that ``text`` repeats."""
         marks = fingerprints(text, self._key)
-        if not marks.runs and not marks.identifiers:
+        if not marks.all:
             return PUBLIC
-        found = self._look_up(frozenset(marks.runs) | marks.identifiers)
+        found = self._look_up(marks.all)
         return _judge(marks, found)
 
     def answered(self, text: str) -> Label | None:
@@ -98,19 +98,14 @@ class StoredProvenance:
         """Recognise this answer from now on; what it repeats of ``typed`` is the asker's, not the answer's."""
         marks = frozenset[int]()
         if label.level > Level.PUBLIC:
-            own, asked = fingerprints(answer, self._key), fingerprints(typed, self._key)
-            marks = frozenset(own.runs) - frozenset(asked.runs)
-            if label.level >= Level.CONFIDENTIAL:
-                marks |= own.identifiers - asked.identifiers
+            marks = self._marks(answer, label) - fingerprints(typed, self._key).all
         self._next -= 1
         self._fresh[self._next] = _Given(self._next, exact(answer, self._key), marks, label)
 
     def index(self, connection: Connection, document: int, chunks: Iterable[tuple[str, Label]]) -> None:
         """Keep a document's fingerprints, in the transaction that stores it."""
         for body, label in chunks:
-            marks = fingerprints(body, self._key)
-            hashes = set(marks.runs) | (marks.identifiers if label.level >= Level.CONFIDENTIAL else frozenset())
-            self._insert(connection, hashes, document, label)
+            self._insert(connection, self._marks(body, label), document, label)
 
     def flush(self) -> None:
         """Write the answers that memory holds. Raises :class:`isthmus.errors.StoreUnavailable`; they stay then."""
@@ -123,6 +118,11 @@ class StoredProvenance:
                 connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
         for given in fresh:
             del self._fresh[given.source]
+
+    def _marks(self, body: str, label: Label) -> frozenset[int]:
+        """What is kept of a labelled text: an identifier tells only of what is confidential or public."""
+        marks = fingerprints(body, self._key)
+        return marks.runs | marks.telling if label.level == Level.INTERNAL else marks.all
 
     async def _write_behind(self) -> None:
         while True:
@@ -170,14 +170,14 @@ def _judge(marks: Fingerprints, found: dict[int, list[tuple[int, Label]]]) -> La
     raised = PUBLIC
     for hash, sources in found.items():
         lowest = min(label.level for _, label in sources)
-        if hash in marks.identifiers:
-            raised = raised.join(join(label for _, label in sources if label.level == lowest))
-            continue
         for source in sources:
-            if source[1].level == lowest:
+            if source[1].level != lowest:
+                continue
+            if hash in marks.runs:
                 shared[source] = shared.get(source, 0) + 1
-    enough = min(_ENOUGH, len(marks.runs))
-    return raised.join(join(label for (_, label), count in shared.items() if count >= enough))
+            else:
+                raised = raised.join(source[1])
+    return raised.join(join(label for (_, label), count in shared.items() if count >= _ENOUGH))
 
 
 def _parse(label: str) -> Label:
