@@ -24,6 +24,8 @@ from isthmus.seams import Documents, Embedder, NewChunk, NewDocument, Retriever
 
 COLLECTION = "evaluation"
 _DEPTH = 100
+#: An entry of a corpus is what is judged: it stays whole up to this many tokens.
+_ENTRY = 512
 
 Tell = Callable[[int, int], None]
 
@@ -60,7 +62,7 @@ class Evaluation:
         self._embedder = embedder
         self._principal = principal
         self._label = label
-        self._chunker = Chunker()
+        self._chunker = Chunker(_ENTRY)
 
     async def store(self, trial: Trial, tell: Tell) -> None:
         """Chunk, embed and store the corpus, a document at a time."""

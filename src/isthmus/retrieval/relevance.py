@@ -39,9 +39,9 @@ class Relevance:
     an answerable question costs more than to ask a model in vain.
     """
 
-    cosine: float = 14.41
-    coverage: float = 1.67
-    constant: float = -5.96
+    cosine: float = 13.9
+    coverage: float = 2.85
+    constant: float = -6.16
     least: float = 0.3
 
     def probability(self, evidence: Evidence) -> float:
