@@ -227,6 +227,7 @@ async def test_leaving_early_frees_the_slot(model: ChatModel) -> None:
 
 
 async def test_a_call_is_cancelled_while_its_prompt_is_read(model: ChatModel) -> None:
+    await answer(model, ask(user("Hi"), sampling=Sampling(max_tokens=1)))  # the model is loaded
     task = asyncio.create_task(answer(model, ask(user("apple pear " * 700))))
     await asyncio.sleep(0.5)
     began = time.monotonic()
