@@ -63,8 +63,6 @@ from isthmus.retrieval.retriever import HybridRetriever
 from isthmus.seams import ChatModel, Embedder, Part, Transport
 
 _log = logging.getLogger("isthmus")
-#: A model that is busy keeps callers waiting this many seconds; one in this process works them off, so for longer.
-_WAIT, _WAIT_IN_PROCESS = 30.0, 300.0
 
 
 class SystemClock:
@@ -164,11 +162,9 @@ class Parts:
     def _model(self, settings: ModelSettings, card: Card) -> ChatModel:
         """Asked at the door, and again at each try: what policy refuses meanwhile is not tried again."""
         inner = Admitted(Breaking(self.providers.chat(settings, card), self.clock), self.policy, MET)
-        local = card.locality == "in_process"
-        limit = settings.concurrency or (self.settings.runtime.parallel if local else None)
         model: ChatModel = Deadline(Retrying(inner, self.clock), settings.timeout)
-        if limit is not None:
-            model = Limited(model, limit, wait=_WAIT_IN_PROCESS if local else _WAIT)
+        if settings.concurrency is not None:
+            model = Limited(model, settings.concurrency)
         return Admitted(model, self.policy, MET)
 
     @cached_property

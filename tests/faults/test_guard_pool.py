@@ -84,7 +84,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
 
 
 async def test_waiting_for_a_busy_worker_is_bounded_too() -> None:
-    workers = pool(timeout=1.0)
+    workers = pool(timeout=5.0)
     await pid(workers)
     outcomes = await asyncio.gather(workers.ask("obey", "hang"), workers.ask("obey", "b"), return_exceptions=True)
     assert isinstance(outcomes[0], GuardUnavailable)
