@@ -83,7 +83,7 @@ def test_text_without_brackets_passes_unchanged(text: str):
     ],
 )
 def test_what_counts_as_a_citation(given_: str, wanted: str, used: tuple[int, ...]):
-    assert filtered([given_]) == (wanted, used)
+    assert filtered([given_]) == filtered(list(given_)) == (wanted, used)
 
 
 def passage(text: str, start: int = 100) -> Passage:
