@@ -132,6 +132,12 @@ def test_a_sentence_without_citation_is_attributed_where_it_is_strongly_supporte
     assert answer[citation.answer_start : citation.answer_end] == "Full-time employees have 28 days of paid holiday."
 
 
+def test_a_sentence_that_is_wrapped_is_quoted_whole():
+    wrapped = passage("Unused days of holiday can be\ntaken until the end of May. Later they lapse.\n- A list item")
+    (citation,) = attribute("Unused days can be taken until the end of May [1].", [wrapped])
+    assert citation.quote == "Unused days of holiday can be\ntaken until the end of May."
+
+
 def test_a_wrong_number_is_not_strong_support():
     assert (
         attribute(

@@ -72,7 +72,8 @@ def _render(console: Console, facts: dict[str, Any]) -> None:
     console.print("\n")
     for number, citation in enumerate(facts["citations"], 1):
         page = f", page {citation['page']}" if citation.get("page") else ""
-        console.print(f"  {number}. {citation['title']}{page}: “{citation['quote']}”", markup=False, style="dim")
+        quote = " ".join(citation["quote"].split())
+        console.print(f"  {number}. {citation['title']}{page}: “{quote}”", markup=False, style="dim")
     for name in ("model", "reason", "rule"):
         if facts.get(name):
             console.print(f"  {name:8} {facts[name]}", markup=False, style="dim")

@@ -23,9 +23,10 @@ _LONGEST_QUOTE = 300
 _MARK = re.compile(r"\[(\d{1,3})\]")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 # A sentence ends at a mark (with the citations behind it) before a space and no small letter, but not after an
-# ordinal or an initial ("30. Juni", "z. B."), and at a line's end.
+# ordinal or an initial ("30. Juni", "z. B."), and at a line's end, unless the next line goes on in small letters.
 _SENTENCE_END = re.compile(
-    r"(?:[!?]|(?<!\b\d)(?<!\b\d\d)(?<!\b[^\W\d])\.)[\"'”’)]*(?:[ \t]*\[\d{1,3}\])*(?=\s+[^\sa-zß-ÿ]|\s*\Z)|\n+"
+    r"(?:[!?]|(?<!\b\d)(?<!\b\d\d)(?<!\b[^\W\d])\.)[\"'”’)]*(?:[ \t]*\[\d{1,3}\])*(?=\s+[^\sa-zß-ÿ]|\s*\Z)"
+    r"|\n\s*\n|\n(?=[^\sa-zß-ÿ])"
 )
 
 
