@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 
@@ -39,7 +38,6 @@ from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Passage
 from isthmus.models import catalogue
 from isthmus.models.provider import ProviderContext, Providers
-from isthmus.models.transport import AiohttpTransport
 from isthmus.models.wrappers.admit import Admitted, AdmittedEmbedder
 from isthmus.models.wrappers.breaker import Breaking
 from isthmus.models.wrappers.concurrency import Limited
@@ -60,7 +58,7 @@ from isthmus.principals import Principal
 from isthmus.retrieval.attribution import attribute
 from isthmus.retrieval.citations import CitationFilter
 from isthmus.retrieval.retriever import HybridRetriever
-from isthmus.seams import ChatModel, Embedder, Part, Transport
+from isthmus.seams import ChatModel, Embedder, HttpRequest, HttpResponse, Part, Transport
 
 _log = logging.getLogger("isthmus")
 
@@ -78,17 +76,28 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    """A transport as a part: there is nothing to start."""
+class Http:
+    """The transport as a part. The client is imported with the first call: who has no closed model never pays."""
 
-    transport: Transport
+    def __init__(self) -> None:
+        self._client: Transport | None = None
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        if self._client is None:
+            from isthmus.models.transport import AiohttpTransport
+
+            self._client = AiohttpTransport()
+        return await self._client.send(request)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
 
     async def start(self) -> None:
         """Connections open when they are needed."""
 
     async def stop(self) -> None:
-        await self.transport.close()
+        await self.close()
 
 
 class Parts:
@@ -147,12 +156,8 @@ class Parts:
         return Providers(ProviderContext(self.home, self.http, self.clock, self.settings.runtime))
 
     @cached_property
-    def http(self) -> AiohttpTransport:
-        return AiohttpTransport()
-
-    @cached_property
-    def transport(self) -> Part:
-        return _Closing(self.http)
+    def http(self) -> Http:
+        return Http()
 
     @cached_property
     def models(self) -> dict[str, ChatModel]:
@@ -190,9 +195,7 @@ class Parts:
 
     @cached_property
     def ingest(self) -> Ingest:
-        return Ingest(
-            self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge
-        )
+        return Ingest(self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge)
 
     @cached_property
     def reader(self) -> Reader:
@@ -267,7 +270,7 @@ class Stack:
 
     def _started(self) -> list[Part]:
         parts = self._parts
-        return [parts.log, parts.provenance, parts.guards, *parts.providers, parts.transport]
+        return [parts.log, parts.provenance, parts.guards, *parts.providers, parts.http]
 
     async def reload_policy(self, by: str) -> str:
         """Put the policy folder's content in force; its hash. Raises :class:`PolicyInvalid`, and the old set stays.
@@ -291,7 +294,7 @@ def build(settings: Settings, home: Home) -> Stack:
 async def ingest(settings: Settings, home: Home) -> AsyncIterator[Ingest]:
     """What brings documents in, for as long as the block lasts. A server may run beside it."""
     parts = Parts(settings, home)
-    work, needed = parts.ingest, [parts.log, parts.guards, *parts.providers, parts.reader, parts.transport]
+    work, needed = parts.ingest, [parts.log, parts.guards, *parts.providers, parts.reader, parts.http]
     async with _running(needed):
         yield work
 
@@ -301,7 +304,7 @@ async def embedder(settings: Settings, home: Home) -> AsyncIterator[Embedder]:
     """The admitted embedder, for as long as the block lasts."""
     parts = Parts(settings, home)
     found = parts.embedder
-    async with _running([parts.log, *parts.providers, parts.transport]):
+    async with _running([parts.log, *parts.providers, parts.http]):
         yield found
 
 
