@@ -227,7 +227,11 @@ class Provenance(Protocol):
         ...
 
     def remember(self, answer: str, label: Label, typed: str) -> None:
-        """Keep fingerprints of an answer, without what only repeats the ``typed`` text it answers."""
+        """Keep fingerprints of an answer, or of a part of one, without what only repeats the ``typed`` text."""
+        ...
+
+    async def keep(self, label: Label) -> None:
+        """Put what was remembered on disk before the answer ends, where its label asks for it."""
         ...
 
 

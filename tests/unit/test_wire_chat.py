@@ -89,6 +89,37 @@ def test_knowledge_true_means_all_that_may_be_read():
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": 0}, "top_p"),
+        ({"max_tokens": 10**400}, "max_tokens"),
+        ({"seed": 10**30}, "seed"),
+        ({"top_logprobs": -5}, "top_logprobs"),
+        ({"reasoning_effort": "as the memo says"}, "reasoning_effort"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}
+                ]
+            },
+            "url",
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:text/plain,hello"}}]}
+                ]
+            },
+            "url",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image_url", "image_url": {"url": "https://x/", "detail": "all of it"}}],
+                    }
+                ]
+            },
+            "detail",
+        ),
         ({"tool_choice": {"type": "nothing"}}, "tool_choice"),
         ({"tools": [{"type": "browser", "function": {"name": "x"}}]}, "browser"),
         ({"response_format": {"type": "xml"}}, "response_format"),

@@ -1,11 +1,13 @@
 """Where a text came from, by its fingerprints: the seam ``Provenance`` over the store.
 
 A text repeats a source when it shares two runs of five words with it (six words in a row), one telling short run, or
-one distinctive identifier of a confidential one. What also stands in a source of a lower level counts for the lower
-one, so that what is public, or said everywhere, raises nothing.
+one distinctive identifier of a confidential one. What also stands in a *document* of a lower level counts for the
+lower one, so that what is public, or said everywhere, raises nothing; an answer lowers nothing, since no person
+labelled it.
 
-Answers are recognised at once, from memory, and written behind: what a crash loses is not recognised afterwards, and
-an assistant turn that is not recognised is labelled as lost. It fails closed.
+Answers are recognised at once, from memory, while they still stream. One that is more than internal is on disk before
+its last byte; others are written behind, and what a crash loses of those is not recognised in typed text afterwards
+(an assistant turn that is not recognised has lost its origin: that fails closed).
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from sqlalchemy import Connection, text
 
 from isthmus.config import Home
 from isthmus.data.database import Database
-from isthmus.data.fingerprints import Fingerprints, exact, fingerprints
+from isthmus.data.fingerprints import exact, fingerprints, readings
 from isthmus.data.pepper import pepper
 from isthmus.errors import StoreUnavailable
-from isthmus.labels import PUBLIC, Label, Level, join
+from isthmus.labels import INTERNAL, PUBLIC, Label, Level, join
 
 _ENOUGH = 2  # runs shared with one source
 _WRITE_EVERY = 0.5  # seconds
@@ -39,9 +41,7 @@ _LABEL = text(
     "INSERT INTO labels (label) VALUES (:label) ON CONFLICT (label) DO UPDATE SET label = label RETURNING number"
 )
 _FINGERPRINT = text("INSERT OR IGNORE INTO fingerprints VALUES (:hash, :document, :label, :given)")
-_ANSWER = text(
-    "INSERT INTO answers VALUES (:hash, :label, :given) ON CONFLICT (hash) DO UPDATE SET label = excluded.label"
-)
+_ANSWER = text("INSERT OR IGNORE INTO answers VALUES (:hash, :label, :given)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +78,20 @@ class StoredProvenance:
 
     def recognise(self, text: str) -> Label:
         """The join of the labels of the sources that ``text`` repeats."""
-        marks = fingerprints(text, self._key)
-        if not marks.all:
+        marks = [fingerprints(reading, self._key) for reading in readings(text)]
+        hashes = frozenset[int]().union(*(mark.all for mark in marks))
+        if not hashes:
             return PUBLIC
-        found = self._look_up(marks.all)
-        return _judge(marks, found)
+        return _judge(frozenset[int]().union(*(mark.runs for mark in marks)), self._look_up(hashes))
 
     def answered(self, text: str) -> Label | None:
         """The label of the answer that ``text`` is, white space and case aside."""
         hash = exact(text, self._key)
-        fresh = [given.label for given in self._fresh.values() if given.exact == hash]
-        if fresh:
-            return join(fresh)
+        # Memory before the database: what is written meanwhile is then found twice, and never missed.
+        labels = [given.label for given in list(self._fresh.values()) if given.exact == hash]
         with self._database.read() as connection:
-            label = connection.execute(_ANSWERED, {"hash": hash}).scalar()
-        return None if label is None else _parse(label)
+            labels += [_parse(label) for label in connection.scalars(_ANSWERED, {"hash": hash})]
+        return join(labels) if labels else None
 
     def remember(self, answer: str, label: Label, typed: str) -> None:
         """Recognise this answer from now on; what it repeats of ``typed`` is the asker's, not the answer's."""
@@ -102,6 +101,11 @@ class StoredProvenance:
         self._next -= 1
         self._fresh[self._next] = _Given(self._next, exact(answer, self._key), marks, label)
 
+    async def keep(self, label: Label) -> None:
+        """Put what was remembered on disk now, where the label is more than internal."""
+        if not label.flows_to(INTERNAL):
+            await asyncio.to_thread(self.flush)
+
     def index(self, connection: Connection, document: int, chunks: Iterable[tuple[str, Label]]) -> None:
         """Keep a document's fingerprints, in the transaction that stores it."""
         for body, label in chunks:
@@ -109,7 +113,7 @@ class StoredProvenance:
 
     def flush(self) -> None:
         """Write the answers that memory holds. Raises :class:`isthmus.errors.StoreUnavailable`; they stay then."""
-        fresh = list(self._fresh.values())
+        fresh = list(self._fresh.values())  # one writer at a time writes them; a second finds them written already
         if not fresh:
             return
         with self._database.write() as connection:
@@ -117,7 +121,7 @@ class StoredProvenance:
                 number = self._insert(connection, given.marks, 0, given.label)
                 connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
         for given in fresh:
-            del self._fresh[given.source]
+            self._fresh.pop(given.source, None)
 
     def _marks(self, body: str, label: Label) -> frozenset[int]:
         """What is kept of a labelled text: an identifier tells only of what is confidential or public."""
@@ -141,11 +145,12 @@ class StoredProvenance:
     def _look_up(self, hashes: frozenset[int]) -> dict[int, list[tuple[int, Label]]]:
         """For each hash that is known, its sources with their labels."""
         found: dict[int, list[tuple[int, Label]]] = {}
+        fresh = list(self._fresh.values())  # before the database, as in ``answered``
         with self._database.read() as connection:
             wanted = msgspec.json.encode(sorted(hashes)).decode()
             for hash, document, label in connection.execute(_LOOK_UP, {"hashes": wanted}):
                 found.setdefault(hash, []).append((document, _parse(label)))
-        for given in list(self._fresh.values()):
+        for given in fresh:
             for hash in given.marks & hashes:
                 found.setdefault(hash, []).append((given.source, given.label))
         return found
@@ -165,15 +170,15 @@ def fingerprint_key(database: Database, home: Home) -> bytes:
     return hmac.digest(pepper(home.secrets, make=not used), b"isthmus fingerprints", "sha256")
 
 
-def _judge(marks: Fingerprints, found: dict[int, list[tuple[int, Label]]]) -> Label:
+def _judge(runs: frozenset[int], found: dict[int, list[tuple[int, Label]]]) -> Label:
     shared: dict[tuple[int, Label], int] = {}
     raised = PUBLIC
     for hash, sources in found.items():
-        lowest = min(label.level for _, label in sources)
+        lowest = min((label.level for document, label in sources if document > 0), default=Level.RESTRICTED)
         for source in sources:
-            if source[1].level != lowest:
+            if source[1].level > lowest:
                 continue
-            if hash in marks.runs:
+            if hash in runs:
                 shared[source] = shared.get(source, 0) + 1
             else:
                 raised = raised.join(source[1])

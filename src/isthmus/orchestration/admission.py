@@ -35,7 +35,7 @@ def candidates(model: str, cards: Mapping[str, Card]) -> tuple[Card, ...]:
         return tuple(card for card in cards.values() if card.kind == "chat")
     card = cards.get(model)
     if card is None or card.kind != "chat":
-        raise ModelNotFound(f"There is no chat model {model!r}.")
+        raise ModelNotFound(f"There is no chat model {model[:100]!r}.")
     return (card,)
 
 

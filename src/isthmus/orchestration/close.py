@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from isthmus.cards import Card
 from isthmus.errors import IsthmusError
-from isthmus.labels import Label
-from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, Usage, fold
+from isthmus.labels import Label, Level
+from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, TextDelta, Usage, fold
 from isthmus.models.streams import closing
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.record import Recorder, money
@@ -55,10 +55,12 @@ class Closer:
     ) -> AsyncIterator[ChatEvent]:
         """The same events; when they end, the outcome is recorded and ``facts`` is filled."""
         seen: list[ChatEvent] = []
+        memory = _Memory(self.provenance, run.request)
         try:
             async with closing(events):
                 async for event in events:
                     seen.append(event)
+                    memory.hear(event)
                     yield event
         except IsthmusError as error:
             await self._end(run, fold(seen), error.code)
@@ -100,7 +102,8 @@ class Closer:
     async def _end(self, run: Run, answer: Completion, error: str | None) -> dict[str, object]:
         answer = replace(answer, usage=_usage(run.request, answer))
         self.limits.settle(run.reservation, run.card.price.cost(answer.usage))
-        self._remember(run.request, answer)
+        _remember(self.provenance, run.request, answer)
+        await self.provenance.keep(run.request.label)
         citations = [citation.as_dict() for citation in self.cite(answer.text, run.passages)]
         index = await self.recorder.outcome(run.request, run.card, answer, {"error": error} if error else {})
         return {
@@ -109,11 +112,37 @@ class Closer:
             "receipt": _receipt(await self.recorder.receipt(index)),
         }
 
-    def _remember(self, request: ChatRequest, answer: Completion) -> None:
-        typed = "\n".join(text.text for text in request.texts() if text.origin == "typed")
-        for text in (answer.text, answer.reasoning, *(call.arguments for call in answer.tool_calls)):
-            if text.strip():
-                self.provenance.remember(text, request.label, typed)
+
+class _Memory:
+    """Remembers an answer while it streams: what a client has read of it is recognised before it has all of it."""
+
+    _EVERY, _OVERLAP = 120, 60  # characters
+
+    def __init__(self, provenance: Provenance, request: ChatRequest) -> None:
+        self._provenance, self._request = provenance, request
+        self._text, self._heard = "", 0
+
+    def hear(self, event: ChatEvent) -> None:
+        """Take in what is about to be released."""
+        if not isinstance(event, TextDelta) or self._request.label.level == Level.PUBLIC:
+            return
+        self._text += event.text
+        self._heard += len(event.text)
+        if self._heard >= self._EVERY:
+            self._provenance.remember(self._text, self._request.label, _typed(self._request))
+            self._text, self._heard = self._text[-self._OVERLAP :], 0
+
+
+def _remember(provenance: Provenance, request: ChatRequest, answer: Completion) -> None:
+    for text in (answer.text, answer.reasoning, *(call.arguments for call in answer.tool_calls)):
+        if text.strip():
+            provenance.remember(text, request.label, _typed(request))
+
+
+def _typed(request: ChatRequest) -> str:
+    """What was typed under a lower label than the answer's: repeating it tells nothing of the answer."""
+    texts = (text for text in request.texts() if text.origin == "typed" and not request.label.flows_to(text.label))
+    return "\n".join(text.text for text in texts)
 
 
 def _facts(run: Run, answer: Completion) -> dict[str, object]:

@@ -8,14 +8,12 @@ raise. Nothing here lowers a label.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import msgspec
 
 from isthmus.errors import GuardBlocked, RequestTooLarge
 from isthmus.labels import ORIGIN_LOST, PUBLIC, Label, join
-from isthmus.messages import ChatRequest, EmbedRequest, Message, Part, Text
+from isthmus.messages import ChatRequest, EmbedRequest, Image, Message, Part, Text
 from isthmus.seams import Finding, Guard, Provenance, Stage, Verdict
 
 _OFF_THE_LOOP = 20_000  # characters from which recognition would hold up other requests
@@ -53,8 +51,11 @@ class Labeller:
         """
         self._bound([text.text for text in request.texts()] + _other_texts(request))
         found: list[Finding] = []
-        messages = tuple([await self._message(message, found) for message in request.messages])
+        calls: dict[str, Label] = {}
+        messages = tuple([await self._message(message, found, calls) for message in request.messages])
         extra = [await self._label(text, found) for text in _other_texts(request)]
+        extra += [await self._recognise(whole) for whole in _wholes(request)]
+        extra += calls.values()
         return replace(request, messages=messages, floor=request.floor.join(join(extra))), Findings(tuple(found))
 
     async def embed(self, request: EmbedRequest) -> tuple[EmbedRequest, Findings]:
@@ -63,7 +64,9 @@ class Labeller:
         found: list[Finding] = []
         texts = tuple([replace(text, label=text.label.join(await self._label(text.text, found)))
                        for text in request.texts])  # fmt: skip
-        return replace(request, texts=texts), Findings(tuple(found))
+        pieces = [text.text for text in request.texts]
+        whole = join([await self._recognise(between.join(pieces)) for between in ("\n", "")])
+        return replace(request, texts=texts, floor=request.floor.join(whole)), Findings(tuple(found))
 
     def _bound(self, texts: Sequence[str]) -> None:
         size = sum(map(len, texts))
@@ -73,20 +76,25 @@ class Labeller:
                 hint="Send less text, or raise server.max_prompt_characters in isthmus.yaml.",
             )
 
-    async def _message(self, message: Message, found: list[Finding]) -> Message:
+    async def _message(self, message: Message, found: list[Finding], calls: dict[str, Label]) -> Message:
+        """The turn with its parts labelled. ``calls`` keeps the labels of tool calls, which their results take on."""
+        called = join(self._given(call.arguments) for call in message.tool_calls)
+        calls.update((call.id, called) for call in message.tool_calls)
+        owed = called.join(calls.get(message.tool_call_id or "", PUBLIC))
         parts: list[Part] = []
         for part in message.parts:
+            label = part.label.join(owed)
             if isinstance(part, Text):
-                label = part.label.join(await self._label(part.text, found))
-                part = replace(part, label=label.join(self._origin(part)))
-            parts.append(part)
+                origin = self._given(part.text) if part.origin == "answer" else PUBLIC
+                label = label.join(origin).join(await self._label(part.text, found))
+            parts.append(replace(part, label=label))
         return replace(message, parts=tuple(parts))
 
-    def _origin(self, part: Text) -> Label:
-        """An assistant turn carries the label of the answer that it was; if it was none, its origin is lost."""
-        if part.origin != "answer" or not part.text.strip():
+    def _given(self, text: str) -> Label:
+        """What an assistant wrote carries the label of the answer that it was; if it was none, its origin is lost."""
+        if not text.strip() or text.strip() == "{}":
             return PUBLIC
-        given = self._provenance.answered(part.text)
+        given = self._provenance.answered(text)
         if given is not None:
             return given
         return PUBLIC if self._trust_answers else ORIGIN_LOST
@@ -94,29 +102,49 @@ class Labeller:
     async def _label(self, text: str, found: list[Finding]) -> Label:
         if not text.strip():
             return PUBLIC
-        if len(text) > _OFF_THE_LOOP:
-            label = await asyncio.to_thread(self._provenance.recognise, text)
-        else:
-            label = self._provenance.recognise(text)
+        label = await self._recognise(text)
         verdict = await check(self._guards, text, "input")
         found += verdict.findings
         return label.join(verdict.label)
 
+    async def _recognise(self, text: str) -> Label:
+        if len(text) > _OFF_THE_LOOP:
+            return await asyncio.to_thread(self._provenance.recognise, text)
+        return self._provenance.recognise(text)
+
+
+def _wholes(request: ChatRequest) -> list[str]:
+    """The request's text as a reader would put it together: what is cut between turns or parts is whole again."""
+    pieces = [text.text for text in request.texts()]
+    if len(pieces) + len(request.sampling.stop) < 2:
+        return []
+    return ["\n".join(pieces), "".join(pieces), " ".join(request.sampling.stop)]
+
 
 def _other_texts(request: ChatRequest) -> list[str]:
-    """Typed text outside the parts, all of which leaves too: tools, schemas, stop words, names and ids of calls."""
-    texts = [f"{tool.name} {tool.description} {_plain(tool.parameters)}" for tool in request.tools]
+    """Typed text outside the parts, all of which leaves too: tools, schemas, stop words, addresses of images, names
+    and ids of calls."""
+    texts = [" ".join([tool.name, tool.description, *_strings(tool.parameters)]) for tool in request.tools]
     for message in request.messages:
         texts += [f"{call.id} {call.name} {call.arguments}" for call in message.tool_calls]
         texts.append(message.tool_call_id or "")
+        texts += [part.url for part in message.parts if isinstance(part, Image) and not part.url.startswith("data:")]
     if request.format is not None:
-        texts.append(f"{request.format.name} {_plain(request.format.schema)}")
+        texts.append(" ".join([request.format.name, *_strings(request.format.schema)]))
     return [*texts, request.tool_choice or "", *request.sampling.stop]
 
 
-def _plain(schema: object) -> str:
-    """A schema's words, as they are sent."""
-    return msgspec.json.encode(schema).decode()
+def _strings(schema: object) -> Iterator[str]:
+    """Every word in a schema, names of fields included."""
+    if isinstance(schema, str):
+        yield schema
+    elif isinstance(schema, Mapping):
+        for name, value in schema.items():
+            yield str(name)
+            yield from _strings(value)
+    elif isinstance(schema, Sequence):
+        for value in schema:
+            yield from _strings(value)
 
 
 async def check(guards: Sequence[Guard], text: str, stage: Stage) -> Verdict:

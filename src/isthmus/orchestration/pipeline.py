@@ -87,6 +87,9 @@ class Pipeline:
         except IsthmusError as error:
             await self.recorder.stopped(request, error)
             raise
+        except Exception:
+            await self.recorder.stopped(request, IsthmusError("unforeseen"))
+            raise
         except asyncio.CancelledError:
             await asyncio.shield(self.recorder.cancelled(request))
             raise
@@ -115,7 +118,7 @@ class Pipeline:
         """The same stops for texts to embed: label, admit, intent, call, record."""
         card = self.cards.get(request.model)
         if card is None or card.kind != "embedding":
-            raise ModelNotFound(f"There is no embedding model {request.model!r}.")
+            raise ModelNotFound(f"There is no embedding model {request.model[:100]!r}.")
         try:
             request, findings = await self.labeller.embed(request)
             admission = admit_embedder(request, card, self.policy)

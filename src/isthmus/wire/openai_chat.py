@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -38,9 +38,15 @@ _ROLES: dict[str, Role] = {
 }
 
 
+#: Bounds that no honest number passes; JSON has none.
+_Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+_Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+
 class _ImageUrl(Struct):
-    url: str
-    detail: str = "auto"
+    url: Annotated[str, Meta(pattern=r"^(data:image/[a-z.+-]+;base64,[A-Za-z0-9+/=]*$|https://)")]
+    detail: Literal["auto", "low", "high"] = "auto"
 
 
 class _Part(Struct):
@@ -108,22 +114,22 @@ class _Chat(Struct):
     messages: list[_Message]
     stream: bool | None = False
     stream_options: _StreamOptions | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: _Integer | None = None
     n: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    presence_penalty: _Penalty | None = None
+    frequency_penalty: _Penalty | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     response_format: _Format | None = None
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     isthmus: _Extra | UnsetType = UNSET
 
 
@@ -176,14 +182,6 @@ def _check(chat: _Chat) -> None:
         raise InvalidRequest("messages must hold at least one message.")
     if chat.n not in (None, 1):
         raise InvalidRequest("n must be 1: ask again for another answer.")
-    for name in ("max_tokens", "max_completion_tokens"):
-        value = getattr(chat, name)
-        if value is not None and value < 1:
-            raise InvalidRequest(f"{name} must be at least 1.")
-    if chat.temperature is not None and not 0 <= chat.temperature <= 2:
-        raise InvalidRequest("temperature must be between 0 and 2.")
-    if chat.top_p is not None and not 0 < chat.top_p <= 1:
-        raise InvalidRequest("top_p must be above 0 and at most 1.")
 
 
 def _knowledge(value: list[str] | bool) -> tuple[str, ...]:

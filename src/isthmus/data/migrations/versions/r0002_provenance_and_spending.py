@@ -21,10 +21,11 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
     "CREATE INDEX fingerprints_of_document ON fingerprints (document)",
     """CREATE TABLE answers (
-        hash INTEGER PRIMARY KEY,
+        hash INTEGER NOT NULL,
         label INTEGER NOT NULL REFERENCES labels (number),
-        given INTEGER NOT NULL
-    )""",
+        given INTEGER NOT NULL,
+        PRIMARY KEY (hash, label)
+    ) WITHOUT ROWID""",
     """CREATE TRIGGER document_removed AFTER DELETE ON documents BEGIN
         DELETE FROM fingerprints WHERE document = old.number;
     END""",
