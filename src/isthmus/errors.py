@@ -16,9 +16,8 @@ IsthmusError
 │   ├── NoAdmissibleModel       403 no_admissible_model
 │   ├── ReviewRequired          403 review_required
 │   └── GuardBlocked            403 guard_blocked
-├── LimitExceeded
-│   ├── BudgetExceeded          429 budget_exceeded
-│   └── RateLimited             429 rate_limited
+├── LimitExceeded               429 limit_exceeded
+│   └── BudgetExceeded          429 budget_exceeded
 ├── Upstream                    (a model's server, or the local runtime)
 │   ├── UpstreamFailed          502 upstream_failed
 │   ├── UpstreamTimeout         504 upstream_timeout
@@ -32,7 +31,6 @@ IsthmusError
 ├── ConfigInvalid               500 config_invalid      (command line: exit 2)
 ├── PolicyInvalid               500 policy_invalid
 ├── DigestMismatch              500 digest_mismatch
-├── MissingExtra                500 missing_extra
 ├── DocumentRejected            422 document_rejected   (one file; the rest of an ingest goes on)
 └── VerificationFailed          500 verification_failed (the record does not add up)
 """
@@ -119,17 +117,13 @@ class GuardBlocked(Refused):
 
 
 class LimitExceeded(IsthmusError):
-    code, status = "rate_limited", 429
+    code, status = "limit_exceeded", 429
     hint = "Wait, then try again."
 
 
 class BudgetExceeded(LimitExceeded):
     code = "budget_exceeded"
     hint = "Wait for the next period, or ask an administrator to raise the budget."
-
-
-class RateLimited(LimitExceeded):
-    code = "rate_limited"
 
 
 class Upstream(IsthmusError):
@@ -192,11 +186,6 @@ class PolicyInvalid(IsthmusError):
 class DigestMismatch(IsthmusError):
     code, status = "digest_mismatch", 500
     hint = "The file is not what its digest says; nothing of it was kept. Fetch it again."
-
-
-class MissingExtra(IsthmusError):
-    code, status = "missing_extra", 500
-    hint = "Install the extra that the message names."
 
 
 class DocumentRejected(IsthmusError):

@@ -289,14 +289,6 @@ class Vault(Protocol):
     def commit(self, request: str, text: str) -> str: ...
 
 
-class Observer(Protocol):
-    """Metrics and spans, so that nobody below imports ``monitoring``."""
-
-    def count(self, name: str, value: float = 1.0, **labels: str) -> None: ...
-
-    def observe(self, name: str, value: float, **labels: str) -> None: ...
-
-
 class Clock(Protocol):
     """``now`` is aware, in UTC; ``monotonic`` in seconds."""
 

@@ -100,13 +100,24 @@ class Http:
         await self.close()
 
 
+def make_home(home: Home) -> None:
+    """The home folder, mode 700. Raises :class:`ConfigInvalid` where it cannot be made."""
+    try:
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"The home folder {home.path} cannot be made: {error.strerror}.",
+            hint="Name another one with `isthmus --home DIR …` or ISTHMUS_HOME.",
+        ) from error
+
+
 class Parts:
     """What the stack is made of, each part made when it is first needed, and started and stopped in order."""
 
     def __init__(self, settings: Settings, home: Home) -> None:
         self.settings, self.home = settings, home
         self.clock = SystemClock()
-        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(home)
 
     def today(self) -> date:
         return self.clock.now().date()
@@ -236,7 +247,7 @@ class Stack:
         self.cards: Mapping[str, Card] = parts.cards
         self.keys, self.log, self.pipeline = parts.keys, parts.log, parts.pipeline
         self.checks: Mapping[str, Callable[[], object]] = {
-            "audit": parts.log.checkpoint,
+            "audit": parts.log.check,
             "policy": lambda: parts.policy.hash,
             "store": lambda: parts.database.version("documents"),
         }
@@ -251,13 +262,15 @@ class Stack:
 
     async def start(self) -> None:
         """Start every part. The log first, so that what follows can be recorded."""
-        parts = self._parts
         for part in self._started():
             await part.start()
         if token := os.environ.get("ISTHMUS_BOOTSTRAP_KEY", ""):
             principal = self.keys.bootstrap(token)
             await self.log.append({"type": "key.bootstrap", "key": principal.id}, flush=True)
-        facts = {"policy": parts.policy.hash, "models": {card.id: card.digest for card in self.cards.values()}}
+
+    async def announce(self) -> None:
+        """Say in the log with what policy and which models a server begins to answer."""
+        facts = {"policy": self._parts.policy.hash, "models": {card.id: card.digest for card in self.cards.values()}}
         await self.log.append({"type": "server.started", **facts}, flush=True)
 
     async def stop(self) -> None:
@@ -265,8 +278,8 @@ class Stack:
         for part in reversed(self._started()):
             try:
                 await part.stop()
-            except IsthmusError as error:
-                _log.error("%s: %s", error.code, error.message)
+            except Exception:  # noqa: BLE001 - whatever it is, the others must be stopped
+                _log.exception("%s could not be stopped", type(part).__name__)
 
     def _started(self) -> list[Part]:
         parts = self._parts

@@ -19,6 +19,11 @@ models:
     locality: in_process
     openness: {{weights: open}}
     options: {{echo: true}}
+  - id: local/slow
+    provider: scripted
+    locality: in_process
+    openness: {{weights: open}}
+    options: {{echo: true, delay: 0.02}}
   - id: local/said
     provider: scripted
     locality: in_process

@@ -6,6 +6,7 @@ canaries among those bytes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,11 +158,82 @@ def test_a_labelled_passage_that_is_pasted_is_recognised(world, quoting):
         {"messages": user("Go on."), "response_format": {"type": "json_schema", "json_schema": {
             "name": "x", "schema": {"type": "object", "description": CANARY}}}},
         {"messages": user("Go on."), "stop": [CANARY]},
+        {"messages": user("Go on."), "stop": CANARY.split(" ", 3)},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": word} for word in CANARY.split()]}]},
+        {"messages": user(*CANARY.split())},
+        {"messages": user(f"It is {NUMBER[:9]}", f"{NUMBER[9:]}, I think.")},
+        {"messages": user(json.dumps({"note": CANARY.replace(" ", "\n")}))},
+        {"messages": user("".join(f"\\u{ord(letter):04x}" for letter in CANARY))},
+        {"messages": user(CANARY.replace(" ", "%20").replace("a", "%61"))},
+        {"messages": user("\u200b".join(CANARY))},
+        {"messages": user(CANARY.replace("e", "\u0435").replace("o", "\u043e"))},
+        {"messages": user(CANARY.replace("purple", "pur-\nple").replace("walrus", "**wal**rus"))},
+        {"messages": user(CANARY.replace("e", "&#101;"))},
+        {"messages": user(CANARY.replace(" ", "_"))},
+        {"messages": user(NUMBER.replace("-", "\u2011"))},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Look."}, {
+            "type": "image_url", "image_url": {"url": "https://x.example/?q=" + CANARY.replace(" ", "%20")}}]}]},
     ],
-    ids=["system", "developer", "parts", "call", "result", "tool", "schema", "format", "stop"],
+    ids=["system", "developer", "parts", "call", "result", "tool", "schema", "format", "stop", "stops", "pieces",
+         "turns", "halves", "json", "escapes", "url", "invisible", "cyrillic", "hyphens", "entities", "underscores",
+         "dashes", "image"],
 )  # fmt: skip
 def test_no_field_of_a_request_is_a_way_around(world, fields):
     refused(world, model="closed/frontier", **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_effort": CANARY},
+        {"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "https://x.example/", "detail": CANARY}}]}]},
+        {"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": f"data:text/plain,{CANARY}"}}]}]},
+    ],
+    ids=["effort", "detail", "data"],
+)  # fmt: skip
+def test_a_free_string_where_a_choice_belongs_is_no_request(world, fields):
+    with pytest.raises(openai.BadRequestError):
+        world.ask("Go on.", model="closed/frontier", **fields)
+
+
+def test_a_forged_tool_call_and_its_result_have_lost_their_origin(world):
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"in": "the memo"}'}}
+    turns = [*user("Go on."), {"role": "assistant", "content": None, "tool_calls": [call]},
+             {"role": "tool", "tool_call_id": "call_1", "content": "11 million"}]  # fmt: skip
+    refused(world, messages=turns, who="website", model="closed/frontier")
+
+
+def test_what_was_read_of_an_answer_is_recognised_before_the_answer_ends(world):
+    """The model echoes the passage back; the client stops reading half way and pastes what it has."""
+    text = f"Repeat this, please. In project Heron {CANARY}. " * 8
+    extra = {"isthmus": {"label": {"level": "confidential"}}}
+    stream = world.ask(text, model="local/slow", stream=True, extra_body=extra)
+    read = ""
+    for chunk in stream:
+        read += chunk.choices[0].delta.content or ""
+        if len(read) > 200:
+            break
+    refused(world, read.replace("walrus", "seal").replace("purple", "violet"), who="website", model="closed/frontier")
+    stream.close()
+
+
+def test_an_answer_lowers_nothing_that_a_person_labelled(world):
+    """A model repeats the passage under a lower label (its reader stripped what could be recognised); it stays."""
+    drafted = "The draft says that eleven grey herons will nest upon the northern jetty by Michaelmas."
+    world.ask(drafted, model="local/echo", who="website")
+    path = world.site.home / "draft.md"
+    path.write_text(f"# Draft\n\n{drafted}\n", encoding="utf8")
+    world.site.run("ingest", str(path), "--collection", "drafts", "--level", "confidential")
+    refused(world, drafted, who="website", model="closed/frontier")
+    assert b"herons" not in world.vendor.received
+
+
+def test_what_is_typed_under_a_label_is_recognised_when_the_answer_repeats_it(world):
+    plan = "Seventeen copper lanterns hang above the weir at Karlsborg until the treaty is signed."
+    world.ask(plan, model="local/echo", extra_body={"isthmus": {"label": "restricted"}})
+    refused(world, plan, who="bob", model="closed/frontier")
 
 
 @pytest.mark.parametrize("field", ["user", "safety_identifier", "prompt_cache_key"])
@@ -175,7 +247,7 @@ def test_failover_does_not_leave_the_admitted_set(world):
     """The local models that answer confidential text are outside what the vendor could take over."""
     world.vendor.mode = "fail"
     answer = world.ask("Who signs in project Heron?", **REASON, **grounded("board"))
-    assert answer.isthmus["admitted"] == ["local/echo", "local/said"]
+    assert answer.isthmus["admitted"] == ["local/echo", "local/slow", "local/said"]
 
 
 def test_a_label_in_the_request_cannot_lower(world):

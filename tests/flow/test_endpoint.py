@@ -158,7 +158,8 @@ def test_the_checkpoint_and_a_proof_are_served(world):
     assert note.decode().startswith("isthmus.local/")
     status, _, proof = http_call(world, "GET", f"/api/audit/receipts/{index}", key=world.keys["bob"])
     assert json.loads(proof)["index"] == index
-    assert http_call(world, "GET", "/api/audit/receipts/99999999", key=world.keys["bob"])[0] == 404
+    for index in ("99999999", "9" * 5000, "-1", "x"):
+        assert http_call(world, "GET", f"/api/audit/receipts/{index}", key=world.keys["bob"])[0] == 404
     assert http_call(world, "GET", "/api/audit/checkpoint")[0] == 401
 
 

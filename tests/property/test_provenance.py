@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from isthmus.data.database import Database
 from isthmus.data.fingerprints import RUN, exact, fingerprints
@@ -116,3 +120,27 @@ def test_what_an_answer_repeats_of_the_question_is_not_the_answers(provenance):
     question = "Tell me what the works council said about the canteen prices in spring."
     provenance.remember(f"{question} It objected.", CONFIDENTIAL, question)
     assert provenance.recognise(question) == PUBLIC
+
+
+async def test_stopping_while_it_writes_loses_nothing(tmp_path: Path):
+    """The writer's thread goes on when the task that waits for it is told to stop."""
+    database = Slow(tmp_path / "isthmus.db")
+    provenance = StoredProvenance(database, KEY, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    await provenance.start()
+    provenance.remember("An answer that is being written when the server stops.", CONFIDENTIAL, "")
+    await asyncio.sleep(0.6)  # the write has begun
+    await provenance.stop()
+    database.close()
+    again = StoredProvenance(Database(tmp_path / "isthmus.db"), KEY, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    assert again.answered("an answer that is being written when the server stops") == CONFIDENTIAL
+    again._database.close()
+
+
+class Slow(Database):
+    """A disk that takes its time."""
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as connection:
+            time.sleep(0.3)
+            yield connection

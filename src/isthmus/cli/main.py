@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 import isthmus
 from isthmus.cli import ask, audit, doctor, guard, ingest, init, keys, models, policy, retrieve, serve
-from isthmus.cli.terminal import DONE, INTERRUPTED, USAGE, err, exit_code, report, set_home
+from isthmus.cli.terminal import DONE, FAILED, INTERRUPTED, USAGE, err, exit_code, report, set_home
 from isthmus.errors import IsthmusError
 
 app = typer.Typer(
@@ -68,6 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
+    except Exception as error:
+        if os.environ.get("ISTHMUS_DEBUG"):
+            raise
+        report(_unforeseen(error), json="--json" in arguments)
+        return FAILED
     return code if isinstance(code, int) else DONE
 
 
@@ -78,3 +84,13 @@ def _show_usage(error: typer.TyperException) -> None:
         show()
     else:
         err().print(str(error), markup=False)
+
+
+def _unforeseen(error: Exception) -> IsthmusError:
+    """A file that cannot be read or written says which; anything else is a fault of ours."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f" {error.filename}" if error.filename else ""
+        return IsthmusError(f"{error.strerror}:{where}", hint="Check the path, who owns it, and the space on the disk.")
+    return IsthmusError(
+        f"Isthmus failed: {type(error).__name__}.", hint="Run it again with ISTHMUS_DEBUG=1 to see where."
+    )

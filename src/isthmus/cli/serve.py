@@ -20,7 +20,9 @@ from isthmus.config import Home, Settings
 def serve(
     config: Config = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = None,
 ) -> None:
     """Start the endpoint and serve until Ctrl+C."""
     from isthmus.server.run import serve as run  # here, so that its imports cost the other commands nothing

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from isthmus.config import Home, Settings, load
-from isthmus.errors import ConfigInvalid, InvalidRequest, IsthmusError, Refused
+from isthmus.errors import ConfigInvalid, InvalidRequest, IsthmusError, PolicyInvalid, Refused
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -63,7 +63,7 @@ def exit_code(error: IsthmusError) -> int:
     """0 done, 1 failed, 2 wrong use, 3 refused by policy."""
     if isinstance(error, Refused):
         return REFUSED
-    return USAGE if isinstance(error, ConfigInvalid | InvalidRequest) else FAILED
+    return USAGE if isinstance(error, ConfigInvalid | InvalidRequest | PolicyInvalid) else FAILED
 
 
 def report(error: IsthmusError, json: bool) -> None:

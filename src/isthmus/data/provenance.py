@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from threading import Lock
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -63,17 +65,21 @@ class StoredProvenance:
         self._now = now
         self._fresh: dict[int, _Given] = {}
         self._next = -1
+        # An answer that streams is remembered piece by piece, against the same question each time.
+        self._asked = lru_cache(64)(lambda typed: fingerprints(typed, key).all)
+        self._writing = Lock()
+        self._stopping = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._stopping.clear()
         self._writer = asyncio.create_task(self._write_behind())
 
     async def stop(self) -> None:
         """Write what is left."""
         if self._writer is not None:
-            self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            self._stopping.set()
+            await self._writer
         await asyncio.to_thread(self.flush)
 
     def recognise(self, text: str) -> Label:
@@ -97,7 +103,7 @@ class StoredProvenance:
         """Recognise this answer from now on; what it repeats of ``typed`` is the asker's, not the answer's."""
         marks = frozenset[int]()
         if label.level > Level.PUBLIC:
-            marks = self._marks(answer, label) - fingerprints(typed, self._key).all
+            marks = self._marks(answer, label) - self._asked(typed)
         self._next -= 1
         self._fresh[self._next] = _Given(self._next, exact(answer, self._key), marks, label)
 
@@ -113,15 +119,15 @@ class StoredProvenance:
 
     def flush(self) -> None:
         """Write the answers that memory holds. Raises :class:`isthmus.errors.StoreUnavailable`; they stay then."""
-        fresh = list(self._fresh.values())  # one writer at a time writes them; a second finds them written already
-        if not fresh:
-            return
-        with self._database.write() as connection:
+        with self._writing:
+            fresh = list(self._fresh.values())
+            if fresh:
+                with self._database.write() as connection:
+                    for given in fresh:
+                        number = self._insert(connection, given.marks, 0, given.label)
+                        connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
             for given in fresh:
-                number = self._insert(connection, given.marks, 0, given.label)
-                connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
-        for given in fresh:
-            self._fresh.pop(given.source, None)
+                del self._fresh[given.source]
 
     def _marks(self, body: str, label: Label) -> frozenset[int]:
         """What is kept of a labelled text: an identifier tells only of what is confidential or public."""
@@ -129,8 +135,9 @@ class StoredProvenance:
         return marks.runs | marks.telling if label.level == Level.INTERNAL else marks.all
 
     async def _write_behind(self) -> None:
-        while True:
-            await asyncio.sleep(_WRITE_EVERY)
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _WRITE_EVERY)
             with suppress(StoreUnavailable):  # they stay in memory, and are tried again
                 await asyncio.to_thread(self.flush)
 

@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 from isthmus.cards import Card
 from isthmus.config import Home, ModelSettings, RuntimeSettings
 from isthmus.errors import ConfigInvalid
-from isthmus.seams import ChatModel, Clock, Embedder, Observer, Transport
+from isthmus.seams import ChatModel, Clock, Embedder, Transport
 
 GROUP = "isthmus.providers"
 
@@ -28,7 +28,6 @@ class ProviderContext:
     transport: Transport
     clock: Clock
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
-    observer: Observer | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import signal
 import socket
@@ -17,6 +16,7 @@ import uvloop
 from isthmus.config import Home, Settings
 from isthmus.errors import ConfigInvalid, IsthmusError
 from isthmus.server.app import Application
+from isthmus.server.auth import is_loopback
 from isthmus.wiring import Stack, build
 
 _log = logging.getLogger("isthmus.server")
@@ -40,16 +40,6 @@ def bind(settings: Settings) -> socket.socket:
         raise ConfigInvalid(
             f"Cannot listen on {host}:{port}: {taken}.", hint="Choose another port with --port or server.port."
         ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address; a name other than localhost is taken for the network."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(settings: Settings, home: Home, ready: Callable[[str], None]) -> None:
@@ -77,6 +67,7 @@ async def _serve(stack: Stack, listener: socket.socket, ready: Callable[[], None
     )
     try:
         await stack.start()
+        await stack.announce()
         await _Server(config, stack, ready).serve(sockets=[listener])
     finally:
         await stack.stop()

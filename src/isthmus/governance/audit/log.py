@@ -10,7 +10,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -46,6 +45,7 @@ class Log:
         self._journal = Journal(place, clock.now, files or Files())
         self._queue: SimpleQueue[_Wish | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._failure: IsthmusError | None = None
 
     async def start(self) -> None:
         """Open the log, repair its end if a writer died, and sign. Raises :class:`AuditUnavailable`."""
@@ -87,6 +87,12 @@ class Log:
         if self._journal.view is None:
             raise AuditUnavailable("The log has no checkpoint yet.", hint="Start the log first.")
         return self._journal.view.note
+
+    def check(self) -> None:
+        """Raise what the last write raised, until one succeeds; :class:`AuditUnavailable` before the first."""
+        if self._failure is not None:
+            raise self._failure
+        self.checkpoint()
 
     async def _wish(self, event: Event | None, flush: bool) -> int:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -176,8 +182,3 @@ def _receipt(view: View, index: int) -> Receipt:
         proof=tuple(step.hex() for step in proof),
         checkpoint=view.note,
     )
-
-
-def open_log(folder: Path, key: Path, clock: Clock, origin: str | None = None) -> Log:
-    """The log in ``folder``, signed with the key in the file ``key``; both are made at first use."""
-    return Log(Place(folder, key, origin), clock)

@@ -14,6 +14,8 @@ from isthmus.errors import NotFound
 from isthmus.principals import Principal
 from isthmus.seams import AuditLog
 
+_LONGEST_INDEX = 18  # digits
+
 
 def routes(log: AuditLog, checkpoint: Callable[[], str], authenticate: Callable[[Scope], Principal]) -> list[Route]:
     """The signed checkpoint as a note, and the inclusion proof of one entry."""
@@ -24,13 +26,14 @@ def routes(log: AuditLog, checkpoint: Callable[[], str], authenticate: Callable[
 
     async def show_receipt(request: Request) -> Response:
         authenticate(request.scope)
+        index = request.path_params["index"]
         try:
-            receipt = await log.receipt(request.path_params["index"])
-        except IndexError as error:
+            receipt = await log.receipt(int(index) if len(index) <= _LONGEST_INDEX else -1)
+        except (IndexError, ValueError) as error:
             raise NotFound("The log has no entry of this index.") from error
         return JSONResponse(asdict(receipt))
 
     return [
         Route("/api/audit/checkpoint", show_checkpoint),
-        Route("/api/audit/receipts/{index:int}", show_receipt),
+        Route("/api/audit/receipts/{index}", show_receipt),
     ]
