@@ -121,8 +121,91 @@ def test_a_citation_points_at_the_sentence_that_supports_it():
     assert plain["label"] == INTERNAL.as_dict()
 
 
-def test_a_citation_of_a_passage_that_says_nothing_of_it_is_dropped():
-    assert attribute("Penguins live in Antarctica [2].", [LEAVE, TRAVEL]) == ()
+def test_a_citation_of_a_passage_that_says_nothing_of_it_is_marked():
+    (citation,) = attribute("Penguins live in Antarctica [2].", [LEAVE, TRAVEL])
+    assert (citation.number, citation.title, citation.quote) == (2, "Leave", "")
+    assert (citation.supported, citation.by) == (False, "model")
+    assert (citation.start, citation.end) == (TRAVEL.start, TRAVEL.end)
+    assert citation.as_dict()["supported"] is False
+
+
+def test_an_index_in_code_is_no_citation():
+    assert attribute("Penguins are in `birds[2]` and a[1].", [LEAVE, TRAVEL]) == ()
+
+
+def test_a_bare_number_behind_a_wrong_citation_is_found_where_it_stands():
+    price = passage("The fixed price is 455000 euros. Both earn-outs come on top.", 2000)
+    found = attribute("455000 [2]", [LEAVE, TRAVEL, price])
+    assert [(citation.number, citation.by, citation.supported) for citation in found] == [
+        (3, "overlap", True),
+        (2, "model", False),
+    ]
+    assert found[0].quote == "The fixed price is 455000 euros."
+
+
+def test_a_number_that_the_cited_passage_lacks_is_found_where_it_stands():
+    price = passage("The fixed price is 455000 euros, paid in one sum.", 2000)
+    found = attribute("The price is paid: 455000 [1].", [TRAVEL, price])
+    assert [(citation.number, citation.by) for citation in found] == [(1, "model"), (2, "overlap")]
+
+
+@pytest.mark.parametrize("answer", ["Penguins lay 28 eggs on ice floes [2].", "28 and 455000 [2]"])
+def test_a_number_alone_does_not_attribute_other_words_or_other_numbers(answer: str):
+    assert [citation.supported for citation in attribute(answer, [LEAVE, TRAVEL])] == [False]
+
+
+def test_two_numbers_are_quoted_from_the_two_sentences_that_hold_them():
+    leave = passage(
+        "Everyone has 27 days of holiday a year. Holiday is agreed with the team. "
+        "Left-over days can be used until 31 May. In May, 31 people were away."
+    )
+    found = attribute("You have 27 days of holiday, and left-over days can be used until 31 May [1].", [leave])
+    assert [citation.quote for citation in found] == [
+        "Everyone has 27 days of holiday a year.",
+        "Left-over days can be used until 31 May.",
+    ]
+
+
+def test_one_sentence_is_quoted_where_it_holds_all_numbers():
+    both = passage("There are 27 days of holiday and 3 days of rest. Of holiday, 27 days. Of rest, 3 days.")
+    (citation,) = attribute("You have 27 days of holiday and 3 days of rest [1].", [both])
+    assert citation.quote == "There are 27 days of holiday and 3 days of rest."
+
+
+def test_a_number_that_stands_in_unrelated_words_is_not_quoted_beside():
+    text = passage("Up to five days of holiday may be carried over until March. Call gate 3 for days at sea.")
+    (citation,) = attribute("3. Five days of holiday may be carried over until March [1].", [text])
+    assert citation.quote.startswith("Up to five days")
+
+
+@pytest.mark.parametrize("heading", ["Leave", "LEAVE.", "Days"])
+def test_a_title_or_heading_is_no_evidence(heading: str):
+    text = passage(f"{heading}\n\nEmployees agree on leave and days off with their team.")
+    (citation,) = attribute("Leave days [1].", [text])
+    assert citation.quote == "Employees agree on leave and days off with their team."
+    (citation,) = attribute("Leave days [1].", [passage(heading)])
+    assert not citation.supported
+
+
+def test_a_heading_inside_the_passage_gives_way_to_the_text_below_it():
+    text = passage("Can I send an instrument back?\n\nYes, within 45 days of delivery, in its own crate.")
+    (citation,) = attribute("You can send an instrument back within some days [1].", [text])
+    assert citation.quote.startswith("Yes, within 45 days")
+
+
+ROWS = [
+    ("name: Anna Berg; office: Ystad", "name: Olu Adeyemi; office: Kalmar, Dr. Vogt. Second floor"),
+    ("anna berg | 4711", "olu adeyemi | 4712"),
+    ("anna: extension 4711", "olu: extension 4712"),
+]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_row_of_a_table_is_quoted_whole_and_alone(rows: tuple[str, str]):
+    table = passage("People and places:\n\n" + "\n".join(rows))
+    for row in rows:
+        (citation,) = attribute(f"{row} [1]", [table])
+        assert citation.quote == row
 
 
 def test_a_sentence_without_citation_is_attributed_where_it_is_strongly_supported():
@@ -159,6 +242,14 @@ def test_offsets_point_at_the_quote_and_each_quote_comes_once(answer: str, bodie
     citations = attribute(answer, passages)
     for citation in citations:
         held = passages[citation.number - 1]
-        assert held.text[citation.start - held.start : citation.end - held.start] == citation.quote != ""
+        extent = held.text[citation.start - held.start : citation.end - held.start]
+        assert (extent == citation.quote != "") if citation.supported else (extent, citation.quote) == (held.text, "")
         assert 0 <= citation.answer_start < citation.answer_end <= len(answer)
     assert len({(citation.number, citation.quote) for citation in citations}) == len(citations)
+
+
+@given(texts, st.lists(st.text(max_size=60), min_size=COUNT, max_size=COUNT))
+def test_every_passage_that_an_answer_cites_is_listed(text: str, bodies: list[str]):
+    answer, used = filtered([text])
+    cited = attribute(answer, [passage(body) for body in bodies])
+    assert set(used) <= {citation.number for citation in cited}

@@ -1,33 +1,28 @@
-"""From an answer to its sources: each citation resolves to the sentence of a passage that supports it.
+"""From an answer to its sources: each citation resolves to the sentences of a passage that support it.
 
-Support is shared content words, and numbers: enough to point a reader at the right sentence and to drop a citation
+Support is shared content words, and numbers: enough to point a reader at the right sentence and to mark a citation
 that has nothing to do with what it is set behind, not a proof that the answer follows from it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from isthmus.labels import Label
 from isthmus.messages import Passage
-from isthmus.retrieval.stopwords import STOPWORDS
+from isthmus.retrieval.citations import CitationFilter
+from isthmus.retrieval.sentences import MARK, Span, looks_like_heading, sentences, spelled, words
 
 #: A sentence is attributed to a passage it does not cite where this share of its content words stands there, at
 #: least this many of them, and all of its numbers.
 STRONG, FEWEST = 0.6, 3
-_LONGEST_QUOTE = 300
-
-_MARK = re.compile(r"\[(\d{1,3})\]")
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
-# A sentence ends at a mark (with the citations behind it) before a space and no small letter, but not after an
-# ordinal or an initial ("30. Juni", "z. B."), and at a line's end, unless the next line goes on in small letters.
-_SENTENCE_END = re.compile(
-    r"(?:[!?]|(?<!\b\d)(?<!\b\d\d)(?<!\b[^\W\d])\.)[\"'”’)]*(?:[ \t]*\[\d{1,3}\])*(?=\s+[^\sa-zß-ÿ]|\s*\Z)"
-    r"|\n\s*\n|\n(?=[^\sa-zß-ÿ])"
-)
+#: A sentence with numbers whose citation does not hold them: this share of its other words is enough.
+_HALF = 0.5
+#: A second quote, for numbers that the first lacks, shares at least this part of the words that the best one shares.
+_RELATED = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,8 @@ class Citation:
 
     ``number`` is the passage's, as in ``[n]``. ``start`` and ``end`` are character offsets of ``quote`` in the
     document's extracted text; ``answer_start`` and ``answer_end`` those of the sentence in the answer. ``by`` is
-    "model" where the model set the citation, "overlap" where only the words tell.
+    "model" where the model set the citation, "overlap" where only the words tell. Where ``supported`` is false, the
+    model cited a passage that shares nothing with the sentence: ``quote`` is empty, and the offsets are the passage's.
     """
 
     number: int
@@ -54,103 +50,127 @@ class Citation:
     answer_start: int
     answer_end: int
     by: Literal["model", "overlap"]
+    supported: bool = True
 
     def as_dict(self) -> dict[str, object]:
         plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         return plain | {"headings": list(self.headings), "label": self.label.as_dict()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    start: int
-    end: int
-    words: frozenset[str]
-
-
 def attribute(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     """The citations of an answer that went through :class:`CitationFilter`, in order, each quote once.
 
-    Those the model set come first for a sentence; a sentence without any is attributed to the passage that strongly
-    supports it, if one does. A citation whose passage shares no content word with its sentence is dropped.
+    Every passage the answer cites is among them. A sentence that cites none, or none that holds its numbers, is
+    attributed to the passage that strongly supports it, if one does.
     """
-    sources = [(number, passage, list(_sentences(passage.text))) for number, passage in enumerate(passages, 1)]
-    everything = _words(answer)
+    sources = [_Source.of(number, passage) for number, passage in enumerate(passages, 1)]
+    everything, used = words(answer), _used(answer, passages)
     found: dict[tuple[int, str], Citation] = {}
-    for sentence in _sentences(answer):
-        cited = {int(number) for number in _MARK.findall(answer, sentence.start, sentence.end)}
-        chosen = [source for source in sources if source[0] in cited] or _strongest(sentence, sources)
-        for number, passage, spans in chosen:
-            quote = _best(sentence.words or everything, spans)
-            if quote is not None:
-                citation = _citation(number, passage, quote, sentence, "model" if number in cited else "overlap")
-                found.setdefault((number, citation.quote), citation)
+    for sentence in sentences(answer):
+        cited = used.intersection(map(int, MARK.findall(answer, sentence.start, sentence.end)))
+        if cited and not sentence.words:  # "Yes [1]."
+            sentence = Span(sentence.start, sentence.end, everything)
+        for citation in _citations(sentence, cited, sources):
+            found.setdefault((citation.number, citation.quote), citation)
     return tuple(found.values())
 
 
-_Source = tuple[int, Passage, list[_Span]]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """``spans`` can be quoted; ``words`` are theirs, ``around`` those of the headings too."""
+
+    number: int
+    passage: Passage
+    spans: tuple[Span, ...]
+    words: frozenset[str]
+    around: frozenset[str]
+
+    @classmethod
+    def of(cls, number: int, passage: Passage) -> _Source:
+        names = {spelled(name) for name in (passage.title, *passage.headings)}
+        every = sentences(passage.text)
+        spans = tuple(span for span in every if spelled(passage.text[span.start : span.end]) not in names)
+        held = frozenset().union(*(span.words for span in spans))
+        return cls(number, passage, spans, held, held | words("\n".join(passage.headings)))
+
+    def quotes(self, sentence: Span) -> tuple[Span, ...]:
+        """The sentences that support it, best first. What looks like a heading only where nothing else does."""
+        text = [span for span in self.spans if not looks_like_heading(self.passage.text, span)]
+        return _fewest(sentence, text) or _fewest(sentence, self.spans)
+
+    def cite(self, span: Span | None, sentence: Span, by: Literal["model", "overlap"]) -> Citation:
+        """``span`` is what to quote, None where nothing in the passage supports the sentence."""
+        passage = self.passage
+        start, end = (span.start, span.end) if span else (0, passage.end - passage.start)
+        return Citation(
+            self.number, passage.chunk, passage.document, passage.title, passage.source, passage.collection,
+            passage.page, passage.headings, passage.label, passage.text[start:end] if span else "",
+            passage.start + start, passage.start + end, sentence.start, sentence.end, by, span is not None,
+        )  # fmt: skip
 
 
-def _strongest(sentence: _Span, sources: Sequence[_Source]) -> list[_Source]:
+def _used(answer: str, passages: Sequence[Passage]) -> frozenset[int]:
+    """The filter knows which brackets are citations, and which an index in code or a link."""
+    marks = CitationFilter(passages)
+    marks.feed(answer)
+    marks.close()
+    return frozenset(marks.used)
+
+
+def _citations(sentence: Span, cited: frozenset[int], sources: Sequence[_Source]) -> Iterator[Citation]:
+    held: frozenset[str] = frozenset()
+    found = {source: source.quotes(sentence) for source in sources if source.number in cited}
+    for source, quotes in found.items():
+        held |= source.words if quotes else frozenset()
+        yield from (source.cite(quote, sentence, "model") for quote in quotes)
+    if not any(found.values()) or not sentence.numbers <= held:
+        left = [source for source in sources if source not in found]
+        other = _strongest(sentence, left) or (_holder(sentence, left) if found else None)
+        if other is not None:
+            yield from (other.cite(quote, sentence, "overlap") for quote in other.quotes(sentence))
+    yield from (source.cite(None, sentence, "model") for source, quotes in found.items() if not quotes)
+
+
+def _strongest(sentence: Span, sources: Iterable[_Source]) -> _Source | None:
     """The passage that holds most of the sentence's words, if it holds enough of them and all its numbers."""
-    numbers = {word for word in sentence.words if word[0].isdigit()}
-    best, most = None, max(FEWEST, STRONG * len(sentence.words))
-    for source in sources:
-        words = frozenset().union(*(span.words for span in source[2]))
-        shared = len(words & sentence.words)
-        if numbers <= words and shared >= most and (best is None or shared > most):
-            best, most = source, shared
-    return [] if best is None else [best]
+    enough = max(FEWEST, STRONG * len(sentence.words))
+    return _most(sentence, (source for source in sources if len(source.around & sentence.words) >= enough))
 
 
-def _best(words: frozenset[str], spans: Sequence[_Span]) -> _Span | None:
-    """The span that shares most with the words, a number counting twice, the shorter one where two are equal."""
-
-    def support(span: _Span) -> tuple[int, int]:
-        shared = words & span.words
-        return len(shared) + sum(word[0].isdigit() for word in shared), -len(span.words)
-
-    best = max(spans, key=support, default=None)
-    return best if best is not None and words & best.words else None
+def _holder(sentence: Span, sources: Iterable[_Source]) -> _Source | None:
+    """The passage that holds all numbers of a sentence that has some, and half of its other words."""
+    if not sentence.numbers:
+        return None
+    enough = _HALF * len(sentence.others)
+    return _most(sentence, (source for source in sources if len(source.around & sentence.others) >= enough))
 
 
-def _citation(
-    number: int, passage: Passage, quote: _Span, sentence: _Span, by: Literal["model", "overlap"]
-) -> Citation:
-    return Citation(
-        number, passage.chunk, passage.document, passage.title, passage.source, passage.collection, passage.page,
-        passage.headings, passage.label, passage.text[quote.start : quote.end],
-        passage.start + quote.start, passage.start + quote.end, sentence.start, sentence.end, by,
-    )  # fmt: skip
+def _most(sentence: Span, sources: Iterable[_Source]) -> _Source | None:
+    able = (source for source in sources if sentence.numbers <= source.words)
+    return max(able, key=lambda source: len(source.around & sentence.words), default=None)
 
 
-def _sentences(text: str) -> Iterator[_Span]:
-    start = 0
-    for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
-        yield from _pieces(text, start, end)
-        start = end
+def _fewest(sentence: Span, spans: Sequence[Span]) -> tuple[Span, ...]:
+    """One span that supports the sentence, or two where its numbers stand in two.
+
+    The most numbers, then the fewest spans, then the most words, then the shortest.
+    """
+    sharing = [span for span in spans if sentence.words & span.words]
+    if not sharing:
+        return ()
+    best = max(sharing, key=lambda span: _support(sentence, (span,)))
+    floor = _RELATED * len(sentence.others & best.words)
+    related = [span for span in sharing if len(sentence.others & span.words) >= floor]
+    pairs = combinations([span for span in related if sentence.numbers & span.words], 2)
+    return max([(best,), *((span,) for span in related), *pairs], key=lambda chosen: _coverage(sentence, chosen))
 
 
-def _pieces(text: str, start: int, end: int) -> Iterator[_Span]:
-    """The sentence without the space around it, in pieces where it is too long to quote (a table, a list)."""
-    while start < end:
-        start += len(text[start:end]) - len(text[start:end].lstrip())
-        cut = end
-        if end - start > _LONGEST_QUOTE:
-            space = text.rfind(" ", start + 1, start + _LONGEST_QUOTE)
-            cut = space if space > 0 else start + _LONGEST_QUOTE
-        piece = text[start:cut].rstrip()
-        if piece:
-            yield _Span(start, start + len(piece), _words(piece))
-        start = cut
+def _coverage(sentence: Span, chosen: tuple[Span, ...]) -> tuple[int, int, tuple[int, int]]:
+    numbers = sentence.numbers.intersection(frozenset().union(*(span.words for span in chosen)))
+    return len(numbers), -len(chosen), _support(sentence, chosen)
 
 
-def _words(text: str) -> frozenset[str]:
-    """Content words, cut so that inflections meet ("approved", "approval"), and numbers without separators."""
-    bare = _MARK.sub(" ", text).casefold()
-    return frozenset(_stem(word) for word in _WORD.findall(bare) if word not in STOPWORDS)
-
-
-def _stem(word: str) -> str:
-    if word[0].isdigit():
-        return re.sub(r"[.,]", "", word)
-    return (word[:-1] if word.endswith("s") and len(word) > 3 else word)[:6]
+def _support(sentence: Span, chosen: tuple[Span, ...]) -> tuple[int, int]:
+    """How many words are shared, a number counting twice; the shorter first where two are equal."""
+    shared = sentence.words.intersection(frozenset().union(*(span.words for span in chosen)))
+    return len(shared) + len(shared & sentence.numbers), -sum(len(span.words) for span in chosen)
