@@ -1,4 +1,4 @@
-"""Parse → chunk → join loses no text, and every chunk is exactly what its offsets say."""
+"""Parse → chunk → join loses no text but headings that travel beside it, and every chunk is what its offsets say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.data.chunking import TARGET_TOKENS, Chunker, count_tokens
+from isthmus.data.chunking import TARGET_TOKENS, Chunk, Chunker, count_tokens
 from isthmus.data.parsing.clean import clean
 from isthmus.data.parsing.parsed import Parsed, Writer
 from isthmus.data.parsing.raw import Raw
@@ -57,9 +57,15 @@ def test_chunks_are_slices_that_cover_the_text(document: Parsed) -> None:
     for chunk in chunks:
         assert chunk.text == document.text[chunk.start : chunk.end]
         assert chunk.text.strip()
-        assert document.text[covered : chunk.start].strip() == ""
+        assert covered <= chunk.start
         covered = chunk.end
-    assert document.text[covered:].strip() == ""
+    inside = [any(chunk.start <= block.start < chunk.end for chunk in chunks) for block in document.blocks]
+    beside = {document.title, *(heading for chunk in chunks for heading in chunk.headings)}
+    for block, held in zip(document.blocks, inside, strict=True):
+        extent = document.text[block.start : block.end]
+        assert held or (block.kind == "heading" and extent in beside)
+        ends = [chunk.end for chunk in chunks if block.start < chunk.end and chunk.start < block.end]
+        assert not held or (len(ends) > 1 or ends[0] >= block.end)
     assert document.text.encode("utf8").decode("utf8") == document.text
 
 
@@ -69,8 +75,64 @@ def test_chunks_stay_on_their_page_and_within_the_budget(document: Parsed) -> No
     for chunk in CHUNKER.chunk(document):
         inside = [block for block in document.blocks if block.start < chunk.end and chunk.start < block.end]
         assert {block.page for block in inside} == {chunk.page}
-        assert all(block.headings[: len(chunk.headings)] == chunk.headings for block in inside)
+        under = [block for block in inside if block.kind != "heading"] or inside
+        assert all(block.headings[: len(chunk.headings)] == chunk.headings for block in under)
         assert count_tokens(chunk.text) <= TARGET_TOKENS + 60
+
+
+@given(documents())
+@settings(max_examples=80, deadline=None)
+def test_a_chunk_of_headings_alone_says_what_no_other_says(document: Parsed) -> None:
+    chunks = CHUNKER.chunk(document)
+    bodies = [chunk for chunk in chunks if not headings_alone(document, chunk)]
+    beside = {document.title, *(heading for chunk in bodies for heading in chunk.headings)}
+    for chunk in chunks:
+        assert not bodies or chunk in bodies or not beside.issuperset(chunk.text.split("\n\n"))
+
+
+def headings_alone(document: Parsed, chunk: Chunk) -> bool:
+    inside = [block for block in document.blocks if block.start < chunk.end and chunk.start < block.end]
+    return all(block.kind == "heading" for block in inside)
+
+
+def test_a_title_page_is_no_chunk_of_its_own() -> None:
+    writer = Writer()
+    writer.turn(1)
+    writer.heading("Staff handbook", 1)
+    writer.turn(2, keep_headings=True)
+    writer.heading("Holiday", 2)
+    writer.add("Everyone has 27 days.")
+    (chunk,) = CHUNKER.chunk(writer.finish("", "application/pdf"))
+    assert (chunk.text, chunk.page) == ("Holiday\n\nEveryone has 27 days.", 2)
+    assert chunk.headings == ("Staff handbook", "Holiday")
+
+
+def test_a_heading_with_nothing_under_it_goes_with_the_text_before_it() -> None:
+    writer = Writer()
+    writer.heading("Handbook", 1)
+    writer.add("Everyone has 27 days of holiday. " * 12)
+    writer.heading("To be written", 2)
+    (chunk,) = CHUNKER.chunk(writer.finish("", "text/plain"))
+    assert chunk.text.endswith("To be written")
+    assert chunk.headings == ("Handbook",)
+
+
+def test_headings_that_follow_each_other_go_with_the_text_below() -> None:
+    writer = Writer()
+    for number in range(12):
+        writer.heading(f"A rather long heading number {number} about nothing in particular", 2)
+    writer.add("Everyone has 27 days.")
+    document = writer.finish("", "text/plain")
+    (chunk,) = CHUNKER.chunk(document)
+    assert chunk.text == document.text
+    assert chunk.headings == ("A rather long heading number 11 about nothing in particular",)
+
+
+def test_nothing_but_headings_still_gives_chunks() -> None:
+    writer = Writer()
+    writer.heading("Staff handbook", 1)
+    (chunk,) = CHUNKER.chunk(writer.finish("", "text/plain"))
+    assert chunk.text == "Staff handbook"
 
 
 @given(st.text(), st.booleans())

@@ -3,6 +3,7 @@
 A chunk is a run of neighbouring blocks, never across a page, slide or sheet; its text is exactly
 ``document.text[start:end]``. It ends where a heading begins, once it has some substance; a block too long for one
 chunk is split by ``chonkie`` at sentences, then words. There is no overlap: headings travel beside the text instead.
+A heading goes with the text under it, or with what stands before it where nothing does; by itself it answers nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """``text == document.text[start:end]``. ``headings`` are those that all of the chunk stands under."""
+    """``text == document.text[start:end]``. ``headings`` are those that all of its text but headings stands under."""
 
     text: str
     start: int
@@ -63,13 +64,28 @@ class Chunker:
         self._target = target
 
     def chunk(self, document: Parsed) -> list[Chunk]:
-        """All non-blank text of the document, in order."""
-        chunks = []
-        for run in self._runs(document):
-            start, end = run[0].start, run[-1].end
-            headings = _common(block.headings for block in run)
-            chunks.append(Chunk(document.text[start:end], start, end, run[0].page, headings))
-        return chunks
+        """All non-blank text of the document, in order, each chunk with more than headings in it.
+
+        Headings without text are left out where the title or the ``headings`` of a chunk say the same. Else they go
+        with the text before them; only where there is none on their page are they a chunk, so that no text is lost.
+        """
+        kept: list[list[Block]] = []
+        runs = list(self._runs(document))
+        said = _said(document, runs)
+        for run in runs:
+            if not _bare(run):
+                kept.append(run)
+            elif said.issuperset(document.text[block.start : block.end] for block in run):
+                continue
+            elif kept and self._fits(document, kept[-1], run):
+                kept[-1] += run
+            else:
+                kept.append(run)
+        return [_chunk(document, run) for run in kept]
+
+    def _fits(self, document: Parsed, run: list[Block], headings: list[Block]) -> bool:
+        cost = count_tokens(document.text[run[0].start : headings[-1].end])
+        return run[-1].page == headings[0].page and cost <= self._target + _SUBSTANCE
 
     def _pieces(self, document: Parsed) -> Iterator[Block]:
         """Blocks, those too long in several pieces."""
@@ -111,10 +127,9 @@ class Chunker:
     def _ends(self, run: list[Block], piece: Block, tokens: int, cost: int) -> bool:
         if piece.page != run[-1].page:
             return True
-        if piece.kind == "heading" and tokens >= _SUBSTANCE:
+        if piece.kind == "heading" and tokens >= _SUBSTANCE and not _bare(run):
             return True
-        only_headings = all(block.kind == "heading" for block in run)
-        return tokens + cost > self._target + (_SUBSTANCE if only_headings else 0)
+        return tokens + cost > self._target + (_SUBSTANCE if _bare(run) else 0)
 
     @cached_property
     def _splitter(self) -> Any:
@@ -132,6 +147,25 @@ def _without_trailing_headings(run: list[Block], piece: Block) -> tuple[list[Blo
     while end and run[end - 1].kind == "heading" and piece.page == run[-1].page:
         end -= 1
     return (run[:end], run[end:]) if end else (run, [])
+
+
+def _bare(run: list[Block]) -> bool:
+    return all(block.kind == "heading" for block in run)
+
+
+def _said(document: Parsed, runs: list[list[Block]]) -> set[str]:
+    """The headings that travel beside a text."""
+    paths = [_path(run) for run in runs if not _bare(run)]
+    return {document.title, *(heading for path in paths for heading in path)} if paths else set()
+
+
+def _path(run: list[Block]) -> tuple[str, ...]:
+    return _common(block.headings for block in run if block.kind != "heading" or _bare(run))
+
+
+def _chunk(document: Parsed, run: list[Block]) -> Chunk:
+    start, end = run[0].start, run[-1].end
+    return Chunk(document.text[start:end], start, end, run[0].page, _path(run))
 
 
 def _common(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
