@@ -41,7 +41,15 @@ def _tree(kind: type[errors.IsthmusError]) -> Iterator[type[errors.IsthmusError]
 
 def command_page() -> str:
     """Every command with its arguments and options."""
-    return "\n".join(["# Commands", "", _NOTE, "", *_command(typer.main.get_command(app), "isthmus")])
+    return "\n".join(["# Commands", "", _NOTE, "", _EXIT_CODES, "", *_command(typer.main.get_command(app), "isthmus")])
+
+
+_EXIT_CODES = (
+    "Exit codes: **0** done. **1** failed, also where what was named is not there (a key, a request, a model, a "
+    "folder), and where something did not succeed: `ingest` gives 1 when a file was rejected, `doctor` when a check "
+    "failed. **2** wrong use: an option, a question, a configuration or policy file that must be corrected. "
+    "**3** refused by policy. **130** interrupted. With `--json`, an error is one object with its [code](errors.md)."
+)
 
 
 def _command(command: Any, name: str) -> Iterator[str]:

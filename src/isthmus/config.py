@@ -241,7 +241,11 @@ def _read(source: Path) -> str:
     try:
         return source.read_text(encoding="utf8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{source} cannot be read: {error}.") from error
+        raise ConfigInvalid(f"{source} cannot be read: {_why(error)}.") from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 def parse(text: str, name: str = "isthmus.yaml") -> Settings:
@@ -286,7 +290,7 @@ def secret(reference: str, home: Home, environment: Mapping[str, str] = os.envir
     try:
         return home.resolve(path).read_text(encoding="utf8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"The secret in {path} cannot be read: {error}.") from error
+        raise ConfigInvalid(f"The secret in {path} cannot be read: {_why(error)}.") from error
 
 
 def json_schema() -> dict[str, Any]:

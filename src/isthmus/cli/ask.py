@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from isthmus.cli.knowledge import require_collections
 from isthmus.cli.terminal import Config, Json, configuration, err, show
+from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Completion, Message, Sampling, Text, TextDelta, fold
 from isthmus.models.streams import closing
@@ -34,12 +37,18 @@ def ask(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Ask one question as the local user, and show the answer, who gave it, and why."""
+    """Ask one question as the local user, and show the answer, who gave it, and why.
+
+    It loads a local model itself, each time: a server that runs (isthmus serve) has it loaded, and answers sooner.
+    """
     from isthmus.wiring import build  # here, so that its imports cost the other commands nothing
 
+    if not question.strip():
+        raise InvalidRequest("The question is empty.", hint='isthmus ask "QUESTION"')
     settings, home = configuration(config)
     stack = build(settings, home)
     principal = Principal("local", "local user", groups=frozenset(group or ()), default=stack.typed_default)
+    require_collections(collection or (), principal, settings, home)
     label = stack.typed(principal, purpose).join(Label.parse(level or "public"))
     message = Message("user", (Text(question, label),))
     request = ChatRequest(
@@ -47,7 +56,7 @@ def ask(
     )
     answer, facts = asyncio.run(_ask(stack, request, tuple(collection or ()), quiet=json))
     plain = {"answer": answer.text, **facts}
-    show(plain, json, lambda console: _render(console, facts))
+    show(plain, json, lambda console: render(console, facts))
 
 
 async def _ask(
@@ -68,15 +77,29 @@ async def _ask(
         await stack.stop()
 
 
-def _render(console: Console, facts: dict[str, Any]) -> None:
+def render(console: Console, facts: dict[str, Any]) -> None:
+    """What stands below an answer: its citations, under the numbers that stand in it, and its facts."""
     console.print("\n")
-    for number, citation in enumerate(facts["citations"], 1):
+    for citation in facts["citations"]:
         page = f", page {citation['page']}" if citation.get("page") else ""
         quote = " ".join(citation["quote"].split())
-        console.print(f"  {number}. {citation['title']}{page}: “{quote}”", markup=False, style="dim")
-    for name in ("model", "reason", "rule"):
-        if facts.get(name):
-            console.print(f"  {name:8} {facts[name]}", markup=False, style="dim")
-    console.print(f"  {'label':8} {facts['label']['text']}", markup=False, style="dim")
+        _quiet(console, f"  [{citation['number']}] {citation['title']}{page}: “{quote}”")
     receipt = facts["receipt"]
-    console.print(f"  {'receipt':8} entry {receipt['index']} of {receipt['log']}", markup=False, style="dim")
+    told = {
+        **{name: facts.get(name) for name in ("model", "reason", "rule")},
+        "label": facts["label"]["text"],
+        "cost": _price(facts["cost"]) if "cost" in facts else None,
+        "receipt": f"entry {receipt['index']} of {receipt['log']}: isthmus audit show {facts['request']}",
+    }
+    for name, value in told.items():
+        if value:
+            _quiet(console, f"  {name:8} {value}")
+
+
+def _quiet(console: Console, line: str) -> None:
+    console.print(line, markup=False, style="dim", soft_wrap=True)
+
+
+def _price(cost: dict[str, str]) -> str:
+    amount = Decimal(cost["amount"])
+    return f"{amount.normalize():f} {cost['currency']}" if amount else "free"

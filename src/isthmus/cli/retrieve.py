@@ -15,6 +15,7 @@ from rich.progress import Progress
 from typer.core import TyperGroup
 
 from isthmus.cli.ingest import OPERATOR
+from isthmus.cli.knowledge import require_collections
 from isthmus.cli.terminal import Config, Json, configuration, progress, show
 from isthmus.config import Home, Settings
 from isthmus.data.database import Database
@@ -42,11 +43,12 @@ app = typer.Typer(
     cls=_QueryByDefault,
     help="Search the documents, and measure the search.",
     no_args_is_help=True,
+    subcommand_metavar="QUESTION",
     add_completion=False,
 )
 
 
-@app.command(hidden=True)
+@app.command()
 def query(
     question: Annotated[str, typer.Argument(help="What to look for.")],
     collection: Annotated[list[str] | None, typer.Option("--collection", help="Only there (repeatable).")] = None,
@@ -55,11 +57,15 @@ def query(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show the passages that a question finds, with their scores, and whether they would be answered from."""
+    """Show the passages that a question finds, with their scores, and whether they would be answered from.
+
+    The word `query` may be left out.
+    """
     settings, home = configuration(config)
     asker = Principal(OPERATOR.id, OPERATOR.name, OPERATOR.roles, frozenset(group or ()))
+    require_collections(collection or (), asker, settings, home)
     found = asyncio.run(_query(settings, home, (question, asker, tuple(collection or ()), limit)))
-    show(_plain(found), json, lambda console: _render(console, found))
+    show(_plain(found), json, lambda console: render(console, found))
 
 
 @app.command("eval")
@@ -128,13 +134,11 @@ def _plain(found: Retrieval) -> dict[str, Any]:
     return {"relevant": found.relevant, "reason": found.reason, "passages": passages}
 
 
-def _render(console: Console, found: Retrieval) -> None:
+def render(console: Console, found: Retrieval) -> None:
+    """Each passage below its place: the title, then the headings that say more than it."""
     for number, passage in enumerate(found.passages, 1):
-        place = [
-            passage.title or passage.source,
-            *passage.headings,
-            *([f"page {passage.page}"] if passage.page else []),
-        ]
+        place = [*dict.fromkeys((passage.title or passage.source, *passage.headings))]
+        place += [f"page {passage.page}"] if passage.page else []
         console.print(f"[{number}] {' › '.join(place)}", markup=False, style="bold")
         console.print(
             f"    {passage.collection} · {passage.label} · score {passage.score:.4f}", markup=False, style="dim"

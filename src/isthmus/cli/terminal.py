@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from isthmus.config import Home, Settings, load
-from isthmus.errors import ConfigInvalid, InvalidRequest, IsthmusError, PolicyInvalid, Refused
+from isthmus.errors import ConfigInvalid, InvalidRequest, IsthmusError, ModelNotFound, PolicyInvalid, Refused
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -60,9 +60,11 @@ def progress(quiet: bool = False) -> Progress:
 
 
 def exit_code(error: IsthmusError) -> int:
-    """0 done, 1 failed, 2 wrong use, 3 refused by policy."""
+    """0 done, 1 failed (also where what was named is not there), 2 wrong use, 3 refused by policy."""
     if isinstance(error, Refused):
         return REFUSED
+    if isinstance(error, ModelNotFound):
+        return FAILED
     return USAGE if isinstance(error, ConfigInvalid | InvalidRequest | PolicyInvalid) else FAILED
 
 
