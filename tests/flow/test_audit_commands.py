@@ -37,8 +37,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = tmp_path / "home"
         log = Log(Place(folder / "audit", folder / "secrets" / "log-signing-key"), Now())
         for i in range(3):
-            await log.append({"type": "intent", "request": f"r{i}", "label": {"level": "internal"}}, flush=True)
-            index = await log.append({"type": "outcome", "request": f"r{i}", "admitted": ["[a]", "b"]}, flush=True)
+            who = {"request": f"r{i}", "principal": "key_1", "model": "local/m", "label": {"level": "internal"}}
+            await log.append({"type": "intent", **who}, flush=True)
+            end = {"finish": "stop", "cost": {"amount": "0.000200", "currency": "USD"}, "admitted": ["[a]", "b"]}
+            index = await log.append({"type": "outcome", "request": f"r{i}", **end}, flush=True)
             if i == 1:
                 (tmp_path / "kept").write_text(log.checkpoint(), encoding="utf8")
                 (tmp_path / "receipt").write_text(json.dumps(asdict(await log.receipt(index))), encoding="utf8")
@@ -83,7 +85,32 @@ def test_list_shows_the_newest(home: Path, capsys: pytest.CaptureFixture[str]) -
     code, told = run(capsys, "list", "--last", "2")
     assert (code, [entry["seq"] for entry in told["entries"]]) == (0, [4, 5])
     assert main(["audit", "list"]) == 0
-    assert capsys.readouterr().out.count("outcome r") == 3
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 6
+    assert [line.split()[0] for line in shown] == ["0", "1", "2", "3", "4", "5"]
+    assert shown[2].endswith("intent r1  key_1  local/m  internal")
+    assert shown[3].endswith("outcome r1  stop  0.000200 USD")
+    assert "admitted" not in "".join(shown)
+
+
+def test_show_takes_an_entry_s_number(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "show", "3")
+    assert (code, told["request"], [entry["seq"] for entry in told["entries"]]) == (0, "r1", [3])
+    code, told = run(capsys, "show", "6")
+    assert (code, told["error"]["code"]) == (1, "not_found")
+
+
+def test_what_is_no_checkpoint_is_wrong_use_and_what_does_not_hold_is_not(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bad").write_text("my notes\n\nof today\n", encoding="utf8")
+    code, told = run(capsys, "verify", "--checkpoint", "bad")
+    assert (code, told["error"]["code"]) == (2, "invalid_request")
+    Path("bad").write_text(Path("kept").read_text(encoding="utf8").replace("\n4\n", "\n3\n"), encoding="utf8")
+    code, told = run(capsys, "verify", "--checkpoint", "bad")
+    assert (code, told["error"]["code"]) == (1, "verification_failed")
+    code, told = run(capsys, "verify", "--checkpoint", "none")
+    assert (code, told["error"]["message"]) == (2, "none cannot be read: No such file or directory.")
 
 
 def test_checkpoint_is_what_a_laptop_keeps(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

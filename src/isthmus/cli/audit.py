@@ -24,8 +24,10 @@ from isthmus.seams import Receipt
 
 app = group("The audit log: read it, verify it, export it.")
 
-#: Said by the time line's own columns.
+#: Said by the first line of an entry.
 _COLUMNS = frozenset({"seq", "time", "type", "request"})
+#: Begins each signature of a signed note (https://c2sp.org/signed-note).
+_SIGNATURE = "— "
 
 
 @app.command()
@@ -69,15 +71,21 @@ def export(
 
 @app.command("show")
 def show_request(
-    request: Annotated[str, typer.Argument(help="The request's id, as its answer or its error names it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="REQUEST", help="A request's id, as its answer or error names it; or an entry's number."
+        ),
+    ],
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Tell one request's whole story: decisions, calls, outcome."""
-    told = list(_events(_reader(config), request))
+    """Tell one request's whole story (decisions, calls, outcome), or all of one entry."""
+    told = list(_entry(_reader(config), name) if name.isdecimal() else _events(_reader(config), name))
     if not told:
-        raise NotFound(f"The log has no entry of request {request!r}.", hint="List the newest with: isthmus audit list")
-    show({"request": request, "entries": told}, json, lambda console: _render(console, told, with_request=False))
+        what = "number" if name.isdecimal() else "request"
+        raise NotFound(f"The log has no entry of {what} {name!r}.", hint="List the newest with: isthmus audit list")
+    show({"request": told[0].get("request"), "entries": told}, json, lambda console: _render(console, told))
 
 
 @app.command("list")
@@ -86,9 +94,9 @@ def list_entries(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """List the newest entries."""
+    """List the newest entries, one a line; `isthmus audit show` tells the rest."""
     newest = list(deque(_events(_reader(config)), maxlen=last))
-    show({"entries": newest}, json, lambda console: _render(console, newest, with_request=True))
+    show({"entries": newest}, json, lambda console: _render_lines(console, newest))
 
 
 @app.command()
@@ -115,8 +123,18 @@ def _events(reader: Reader, request: str | None = None) -> Iterator[dict[str, An
             yield event
 
 
+def _entry(reader: Reader, number: str) -> Iterator[dict[str, Any]]:
+    """The one entry of that number, if the log has it."""
+    for index, entry in reader.entries(int(number)):
+        if (event := decode(entry, index)) is not None:
+            yield event
+        return
+
+
 def _opened(reader: Reader, path: Path) -> Signed:
     note = _text(path)
+    if not any(line.startswith(_SIGNATURE) for line in note.splitlines()):
+        raise InvalidRequest(f"{path} is not a checkpoint.", hint="Keep what `isthmus audit checkpoint` prints.")
     return Signed(reader.verifier.open(note), note)
 
 
@@ -135,8 +153,10 @@ def _receipt(path: Path) -> Receipt:
 def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} cannot be read: {error}.") from error
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", hint="Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{path} is not UTF-8 text.", hint="Check the path.") from error
 
 
 def _render_verified(console: Console, verified: Verified) -> None:
@@ -147,12 +167,29 @@ def _render_verified(console: Console, verified: Verified) -> None:
     console.print(f"It begins as the checkpoints of {older} entries say." if older else _NOTHING_KEPT)
 
 
-def _render(console: Console, events: list[dict[str, Any]], *, with_request: bool) -> None:
+def _render_lines(console: Console, events: list[dict[str, Any]]) -> None:
     for event in events:
-        who = f" {event['request']}" if with_request and "request" in event else ""
-        console.print(
-            f"[bold]{event['seq']:>6}[/] {event['time']} [cyan]{escape(str(event.get('type', '')))}[/]{escape(who)}"
-        )
+        console.print(_head(event) + escape("".join(f"  {fact}" for fact in _facts(event))), soft_wrap=True)
+
+
+def _facts(event: Mapping[str, Any]) -> Iterator[str]:
+    """What a line tells of an entry: who, to which model, under which level, how it ended and what it cost."""
+    told = [event.get("principal") or event.get("by"), event.get("model"), (event.get("label") or {}).get("level")]
+    told += [event.get("code"), event.get("finish")]
+    yield from (str(fact) for fact in told if fact)
+    if float((cost := event.get("cost") or {"amount": 0})["amount"]):
+        yield f"{cost['amount']} {cost['currency']}"
+
+
+def _head(event: Mapping[str, Any]) -> str:
+    time = str(event["time"])[:19].replace("T", " ")
+    kind, request = escape(str(event.get("type", ""))), escape(str(event.get("request", "")))
+    return f"[bold]{event['seq']:>6}[/] {time} [cyan]{kind}[/] {request}".rstrip()
+
+
+def _render(console: Console, events: list[dict[str, Any]]) -> None:
+    for event in events:
+        console.print(_head(event), soft_wrap=True)
         rest = {key: value for key, value in event.items() if key not in _COLUMNS}
         for key, value in rest.items():
             console.print(f"       {key}: {_short(value)}", markup=False, style="dim")
