@@ -66,19 +66,44 @@ def test_check_names_file_and_line_of_every_fault(home: Path, capsys: pytest.Cap
     path.write_text('\n@id("a")\npermit (principal, action, resource) when {\n', encoding="utf8")
     (home / "policies" / "60-mine.cedar").write_text("permit (principal, action, resource);", encoding="utf8")
     capsys.readouterr()
-    assert main(["policy", "check"]) == 1
+    assert main(["policy", "check"]) == 2
     complaint = capsys.readouterr().err.replace("\n", "")
     assert f"{path}:2: unexpected end of input" in complaint
     assert "60-mine.cedar:1: the rule has no name" in complaint
-    assert main(["policy", "check", "--json"]) == 1
+    assert main(["policy", "check", "--json"]) == 2
     assert len(json.loads(capsys.readouterr().out)["error"]["problems"]) == 2
 
 
 def test_a_folder_can_be_checked_before_it_is_in_force(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "next").mkdir()
-    assert main(["policy", "check", str(home / "next")]) == 1
+    assert main(["policy", "check", str(home / "next")]) == 2
     (home / "next" / "a.cedar").write_text('@id("a") permit (principal, action, resource);', encoding="utf8")
     assert [rule["name"] for rule in _json(capsys, "check", str(home / "next"))["rules"]] == ["a"]
+
+
+def test_a_folder_that_is_not_there_is_named_with_what_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["policy", "check", str(home / "none"), "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], str(home / "none") in error["message"]) == ("policy_unavailable", True)
+    assert "policy.folder" in error["hint"]
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "check"])
+def test_80_columns_cut_nothing(
+    home: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (home / "policies" / "50-mine.cedar").write_text(
+        '@id("mine")\n@reason("Why not")\n@obligation("review")\npermit (principal, action, resource);', "utf8"
+    )
+    capsys.readouterr()
+    assert main(["policy", command]) == 0
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "in-process-models-within-clearance" in shown
+    assert command != "show" or "mine (with review)" in shown
+    assert max(len(line) for line in shown.splitlines() if "-within-clearance" in line) <= 80
 
 
 def test_show_gives_reasons_and_a_rule_as_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +159,7 @@ def test_explain_asks_as_a_key_with_the_label_of_what_it_types(home: Path, capsy
         (["--level", "secret"], 2),
         (["--role", "king"], 2),
         (["--day", "tomorrow"], 2),
-        (["--model", "nobody"], 2),
+        (["--model", "nobody"], 1),
         (["--principal", "key_none"], 1),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -14,8 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from isthmus.cli.checks import Finding, Setup, local, machine, state
+from isthmus.cli.doctor import render
 from isthmus.config import Home, Settings, parse
 from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
@@ -173,8 +176,24 @@ def test_servers_are_named(tmp_path: Path) -> None:
     assert finding.status == "ok"
 
 
-def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "ISTHMUS_HOME": str(home), "COLUMNS": "200"}
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ("ok", "Everything is in order."),
+        ("ok warn", "1 warning, nothing failed."),
+        ("warn warn", "2 warnings, nothing failed."),
+        ("fail ok", "1 to put right."),
+        ("fail warn fail", "2 to put right, 1 warning."),
+    ],
+)
+def test_the_last_line_sums_up(statuses: str, said: str) -> None:
+    console = Console(record=True, file=io.StringIO())
+    render(console, [Finding("check", status, "It is so.") for status in statuses.split()])  # type: ignore[arg-type]
+    assert console.export_text().splitlines()[-1] == said
+
+
+def run(home: Path, *arguments: str, columns: int = 200) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ISTHMUS_HOME": str(home), "COLUMNS": str(columns)}
     command = [sys.executable, "-m", "isthmus", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home.parent, timeout=120)
 
@@ -209,9 +228,15 @@ def test_models_commands(tmp_path: Path) -> None:
     assert (row["present"], row["clearance"]["level"]) == (True, "restricted")
     shown = json.loads(run(home, "models", "show", "m", "--context", "100", "--json").stdout)
     assert (shown["path"], shown["fit"]["fits"], shown["header"]) == (str(own), True, "Tiny")
-    assert "restricted" in run(home, "models", "list").stdout
+    table = run(home, "models", "list", columns=60).stdout
+    assert "restricted" in table
+    assert "…" not in table
+    assert "in_process" in table
+    nowhere = json.loads(run(home, "models", "pull", "nope", "--json").stdout)["error"]
+    assert "starter/minilm" in nowhere["hint"]
+    assert "models pull" not in nowhere["hint"]
     assert run(home, "models", "verify", str(own)).stdout == f"{own}: ok\n"
     assert run(home, "models", "remove", str(own)).returncode == 1
     assert own.exists()
     unknown = run(home, "models", "show", "none", "--json")
-    assert (unknown.returncode, json.loads(unknown.stdout)["error"]["code"]) == (2, "model_not_found")
+    assert (unknown.returncode, json.loads(unknown.stdout)["error"]["code"]) == (1, "not_found")

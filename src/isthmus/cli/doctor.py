@@ -24,7 +24,7 @@ def doctor(config: Config = None, json: Json = False) -> None:
     show(
         {"ok": not failed, "checks": [asdict(finding) for finding in findings]},
         json,
-        lambda out: _render(out, findings),
+        lambda out: render(out, findings),
     )
     raise typer.Exit(FAILED if failed else DONE)
 
@@ -46,12 +46,21 @@ def _examine(setup: Setup, quiet: bool) -> Iterator[Finding]:
             yield from check(setup)
 
 
-def _render(console: Console, findings: Sequence[Finding]) -> None:
+def render(console: Console, findings: Sequence[Finding]) -> None:
+    """A line a finding, what to do below it, and the sum."""
     for finding in findings:
         console.print(f"{_SIGNS[finding.status]}  {finding.check:14}", end="")
         console.print(finding.message, markup=False)
         if finding.hint:
             console.print(f"{'':20}→ {finding.hint}", markup=False, style="dim")
-    failed = sum(finding.status == "fail" for finding in findings)
     console.print()
-    console.print("Everything is in order." if not failed else f"{failed} to put right.")
+    console.print(_sum(findings))
+
+
+def _sum(findings: Sequence[Finding]) -> str:
+    statuses = [finding.status for finding in findings]
+    failed, warned = statuses.count("fail"), statuses.count("warn")
+    warnings = f"{warned} warning{'' if warned == 1 else 's'}"
+    if failed:
+        return f"{failed} to put right." if not warned else f"{failed} to put right, {warnings}."
+    return f"{warnings}, nothing failed." if warned else "Everything is in order."

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from isthmus.cards import Card, Clearance
 from isthmus.cli.terminal import Config, Json, configuration, err, group, show
 from isthmus.config import Home, ModelSettings, Settings, cache_folder
-from isthmus.errors import DigestMismatch, IsthmusError, ModelNotFound, NotFound
+from isthmus.errors import DigestMismatch, IsthmusError, NotFound
 from isthmus.models import discover, fit, gguf
 from isthmus.models.catalogue import cards, models, weights_name
 from isthmus.models.weights import Progress as Watch
@@ -110,7 +110,7 @@ def _described(name: str | None, card: Card | None, context: int, settings: Sett
         return {}
     path = locate(name)
     if path is None and card is None:
-        raise ModelNotFound(f"There is no model and no weights called {name}.", hint="See `isthmus models list`.")
+        raise NotFound(f"There is no model and no weights called {name}.", hint="See `isthmus models list`.")
     if path is None:
         return {"weights": name, "present": False}
     held = _held(path, name)
@@ -155,14 +155,14 @@ def _held(path: Path, name: str) -> dict[str, Any]:
 
 
 def _render_list(console: Console, plain: dict[str, Any]) -> None:
-    names = ("provider", "where", "openness", "clearance", "digest", "here")
-    table = Table(Column("model", no_wrap=True), *names, box=None, header_style="bold")
+    names = ("model", "where", "openness", "clearance", "here")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=None, header_style="bold")
     for row in plain["models"]:
         where = " ".join(filter(None, (row["locality"], row["jurisdiction"])))
-        clearance = f"{row['clearance']['level']} {','.join(row['clearance']['categories'])}".strip()
+        clearance = f"{row['clearance']['level']} {', '.join(row['clearance']['categories'])}".strip()
         here = {True: "yes", False: "no", None: "–"}[row["present"]]
         openness = row["openness"]["weights"] or "?"
-        table.add_row(row["id"], row["provider"], where, openness, clearance, _short(row["digest"]), here)
+        table.add_row(row["id"], where, openness, clearance, here)
     console.print(table)
     console.print()
     for held in plain["weights"]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from isthmus.cards import Card
@@ -18,7 +18,7 @@ from isthmus.cli.terminal import Config, Json, configuration, group, show
 from isthmus.config import Home, LabelSettings, Settings
 from isthmus.data.database import Database
 from isthmus.data.keys import open_keys
-from isthmus.errors import InvalidRequest, ModelNotFound, NotFound
+from isthmus.errors import InvalidRequest, NotFound
 from isthmus.governance.policy.cedar import CedarPolicy
 from isthmus.governance.policy.explain import Explained, Explanation, explain
 from isthmus.governance.policy.policyset import PolicySet, policy_folder
@@ -136,12 +136,12 @@ def _described(level: str | None, categories: Names, residency: Names, licences:
 
 def _chosen(catalogue: Mapping[str, Card], names: Names) -> list[Card]:
     if unknown := sorted(set(names or ()) - set(catalogue)):
-        raise ModelNotFound(f"There is no model {unknown[0]!r}.", hint="List them with `isthmus models list`.")
+        raise NotFound(f"There is no model {unknown[0]!r}.", hint="List them with `isthmus models list`.")
     return [card for card in catalogue.values() if not names or card.id in names]
 
 
 def _render_check(console: Console, folder: Path, policies: PolicySet) -> None:
-    table = Table("rule", "effect", "where", box=None)
+    table = _table("rule", "effect", "where")
     for rule in policies.rules:
         table.add_row(rule.name, rule.effect, rule.where)
     console.print(table)
@@ -150,11 +150,11 @@ def _render_check(console: Console, folder: Path, policies: PolicySet) -> None:
 
 
 def _render_rules(console: Console, rules: tuple[Rule, ...]) -> None:
-    table = Table("rule", "effect", "reason", "obligations", box=None)
+    table = _table("effect", "rule, and its reason")
     for rule in rules:
         colour = "green" if rule.effect == "permit" else "red"
-        reason = Text(rule.reason)  # written by people: no markup is read in it
-        table.add_row(rule.name, f"[{colour}]{rule.effect}[/]", reason, ", ".join(sorted(rule.obligations)))
+        with_it = f" (with {', '.join(sorted(rule.obligations))})" if rule.obligations else ""
+        table.add_row(f"[{colour}]{rule.effect}[/]", _rule(rule.name + with_it, rule.reason))
     console.print(table)
     console.print("\nWhat no rule permits is denied; a forbid outweighs every permit.", style="dim")
 
@@ -168,7 +168,7 @@ def _render_explanation(console: Console, explanation: Explanation) -> None:
     asker = explanation.principal
     roles, purpose = ", ".join(sorted(asker.roles)), explanation.purpose or "none stated"
     console.print(f"{asker.id} ({roles}) · text: {explanation.label} · purpose: {purpose}\n", markup=False)
-    table = Table("model", "may see it", "rule", "because", box=None)
+    table = _table("model", "may see it", "rule, and its reason")
     for model in explanation.models:
         table.add_row(*_row(model))
     console.print(table)
@@ -181,4 +181,14 @@ def _row(model: Explained) -> tuple[str | Text, ...]:
     if decision.obligations:
         answer += f", with {', '.join(sorted(decision.obligations))}"
     also = f" (also: {', '.join(model.also)})" if model.also else ""
-    return model.model, answer, decision.rule, Text(decision.reason + also)
+    return model.model, answer, _rule(decision.rule, decision.reason + also)
+
+
+def _table(*names: str) -> Table:
+    """A table whose cells are never cut: on a narrow terminal they go on in the next line."""
+    return Table(*(Column(name, overflow="fold") for name in names), box=None)
+
+
+def _rule(name: str, reason: str) -> Text:
+    """Written by people: no markup is read in it."""
+    return Text.assemble(name, "\n" if reason else "", (reason, "dim"))

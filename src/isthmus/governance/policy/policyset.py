@@ -88,7 +88,7 @@ def _names(folder: Path) -> list[str]:
             below[:] = [name for name in below if not name.startswith(".")]
             found += [Path(place, name) for name in files if name.endswith(".cedar") and not name.startswith(".")]
     except OSError as error:
-        raise PolicyUnavailable(f"The policies in {folder} cannot be read: {error.strerror}.") from error
+        raise _unreadable(folder, error) from error
     return [path.relative_to(folder).as_posix() for path in sorted(found)]
 
 
@@ -103,7 +103,14 @@ def _read(path: Path) -> str:
         problem = f"{path}: not UTF-8 text"
         raise PolicyInvalid(problem, details={"problems": [problem]}) from error
     except OSError as error:
-        raise PolicyUnavailable(f"The policies in {path} cannot be read: {error.strerror}.") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> PolicyUnavailable:
+    return PolicyUnavailable(
+        f"The policies in {path} cannot be read: {error.strerror}.",
+        hint="Name a folder that holds *.cedar files: policy.folder in isthmus.yaml, or `isthmus policy check FOLDER`.",
+    )
 
 
 def _hash(schema: str, texts: dict[str, str]) -> str:

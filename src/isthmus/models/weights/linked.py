@@ -71,10 +71,11 @@ class HubWeights:
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """A file of the user's: used where it is, never fetched, never deleted."""
+    """A file of the user's: used where it is, never fetched, never deleted. ``names``: what else could be named."""
 
     digests: Digests
     path: Path
+    names: str
 
     @property
     def name(self) -> str:
@@ -84,11 +85,11 @@ class OwnFile:
         return self.path if self.path.is_file() else None
 
     def pull(self, progress: Progress) -> Path:
-        return require(self)
+        return require(self, self.names)
 
     def verify(self, progress: Progress, *, quick: bool = False) -> None:
         """Against the digest remembered: bytes that changed while size and time did not have rotted."""
-        path = require(self)
+        path = require(self, self.names)
         known = self.digests.of(path, progress)
         check(known if quick else self.digests.fresh(path, progress), path, known)
 

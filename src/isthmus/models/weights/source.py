@@ -35,12 +35,11 @@ class Weights(Protocol):
         ...
 
 
-def require(weights: Weights) -> Path:
-    """Where they are. Raises :class:`NotFound`."""
+def require(weights: Weights, hint: str = "") -> Path:
+    """Where they are. Raises :class:`NotFound`, whose ``hint`` is to fetch them unless another is given."""
     if (path := weights.locate()) is None:
-        raise NotFound(
-            f"{weights.name} is not on this machine.", hint=f"Fetch it: `isthmus models pull {weights.name}`."
-        )
+        fetch = f"Fetch it: `isthmus models pull {weights.name}`."
+        raise NotFound(f"{weights.name} is not on this machine.", hint=hint or fetch)
     return path
 
 

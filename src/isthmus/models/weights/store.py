@@ -33,14 +33,18 @@ class Store:
     def digests(self) -> Digests:
         return Digests(self.cache / "digests")
 
+    @property
+    def _names(self) -> str:
+        return f"A name is hub:OWNER/NAME/FILE, the path of a file, or a starter's: {', '.join(self.starters)}."
+
     def find(self, name: str) -> Weights:
         """The weights of that name, here or not. Raises :class:`NotFound` for a starter that there is not."""
         if name.startswith("hub:"):
             return HubWeights(self.root, self.digests, HubFile.parse(name.removeprefix("hub:")), self.hub)
         if not name.startswith("starter/"):
-            return OwnFile(self.digests, Path(name).expanduser())
+            return OwnFile(self.digests, Path(name).expanduser(), self._names)
         if name not in self.starters:
-            raise NotFound(f"There is no {name}.", hint=f"The starters are: {', '.join(self.starters)}.")
+            raise NotFound(f"There is no {name}.", hint=self._names)
         return StarterWeights(self.root, self.digests, self.starters[name], self.wheels)
 
     def held(self) -> Iterator[Weights]:
