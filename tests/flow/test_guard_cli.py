@@ -24,6 +24,12 @@ def test_check_shows_what_was_found_and_the_label(tmp_path: Path) -> None:
     assert {"start": 15, "end": 42}.items() <= next(one for one in answer["findings"] if one["kind"] == "IBAN").items()
 
 
+def test_check_shows_a_text_with_brackets_as_it_is(tmp_path: Path) -> None:
+    done = isthmus("check", 'password = "abc[/b]Xy9def1Q"', home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "abc[/b]Xy9def1Q" in done.stdout
+
+
 def test_eval_pii_gives_the_figures_and_names_a_broken_line(tmp_path: Path) -> None:
     lines = [
         {"text": "My name is Jane Roe.", "spans": [{"start": 11, "end": 19, "label": "PERSON"}]},

@@ -43,3 +43,8 @@ def test_the_report_names_what_failed_and_what_to_do(capsys: pytest.CaptureFixtu
     ] == []
     assert "/f/c.md" not in said
     assert "1 added, 1 unchanged, 1 rejected, 3 chunks" in said
+
+
+def test_one_chunk_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    render(Console(width=200), Report((FileResult("/f/a.md", "added", "doc_1", 1, Label(Level.INTERNAL)),)))
+    assert capsys.readouterr().out.split("/f/a.md")[1] == "  (1 chunk, internal)\n1 added, 1 chunk\n"

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from isthmus.cli.terminal import Config, Json, configuration, group, progress, show
 from isthmus.config import GuardSettings
@@ -79,7 +80,7 @@ def _plain(verdict: Verdict) -> dict[str, object]:
 def _render(console: Console, verdict: Verdict, text: str) -> None:
     table = Table("found", "from", "to", "text", box=None)
     for finding in verdict.findings:
-        table.add_row(finding.kind, str(finding.start), str(finding.end), text[finding.start : finding.end])
+        table.add_row(finding.kind, str(finding.start), str(finding.end), Text(text[finding.start : finding.end]))
     if verdict.findings:
         console.print(table)
     console.print(f"The guards raise this text to: {verdict.label}")

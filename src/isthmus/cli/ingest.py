@@ -88,18 +88,24 @@ def render(console: Console, report: Report) -> None:
     for result in report.results:
         if result.status != "unchanged" or result.notes:
             _render_file(console, result)
-    counts = {name: number for name, number in report.as_dict().items() if name != "files" and number}
-    console.print(", ".join(f"{number} {name}" for name, number in counts.items()) or "nothing to do")
+    counts = {name: number for name, number in report.as_dict().items() if name not in ("files", "chunks") and number}
+    chunks = sum(result.chunks for result in report.results)
+    told = [f"{number} {name}" for name, number in counts.items()] + ([_chunks(chunks)] if chunks else [])
+    console.print(", ".join(told) or "nothing to do")
 
 
 def _render_file(console: Console, result: FileResult) -> None:
     console.print(f"{result.status:9}", style=_STYLES.get(result.status), end=" ")
-    told = f"  ({result.chunks} chunks, {result.label})" if result.label is not None else ""
+    told = f"  ({_chunks(result.chunks)}, {result.label})" if result.label is not None else ""
     console.print(f"{result.source}{told}", markup=False)
     lines = [str(result.error.get(name) or "") for name in ("message", "hint")]
     for line in (*lines, *result.notes):
         if line:
             console.print(f"          {line}", markup=False, style="dim")
+
+
+def _chunks(number: int) -> str:
+    return f"{number} chunk{'' if number == 1 else 's'}"
 
 
 def _ingest(config: Path | None) -> AbstractAsyncContextManager[Ingest]:
