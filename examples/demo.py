@@ -201,9 +201,9 @@ def show_facts(facts: dict[str, Any], first: float, total: float) -> None:
     table = Table.grid(padding=(0, 2))
     for citation in facts.get("citations", ()):
         page = f", page {citation['page']}" if citation.get("page") else ""
-        table.add_row(
-            "cited", Text(f"{citation['title']}{page}: “{shorten(' '.join(citation['quote'].split()), 120)}”")
-        )
+        quote = f": “{shorten(' '.join(citation['quote'].split()), 120)}”"
+        support = quote if citation["supported"] else " (the passage does not support this)"
+        table.add_row("cited", Text(f"[{citation['number']}] {citation['title']}{page}{support}"))
     table.add_row("answered by", f"[bold]{facts['model']}[/] because {facts['reason']}")
     denied = [f"{model}: {rule}" for model, rule in facts.get("denied", {}).items()]
     table.add_row(

@@ -80,7 +80,10 @@ def test_a_collection_that_is_not_there(home: Path, command: str, capsys: pytest
 
 FACTS: dict[str, Any] = {
     "request": "req_1", "model": "m", "label": {"text": "internal"}, "receipt": {"index": 4, "log": "log"},
-    "citations": [{"number": 3, "title": "Leave [a]", "quote": "27\n days", "page": 2}],
+    "citations": [
+        {"number": 3, "title": "Leave [a]", "quote": "27\n days", "page": 2, "supported": True},
+        {"number": 1, "title": "Travel", "quote": "", "page": None, "supported": False},
+    ],
     "cost": {"amount": "0.001200", "currency": "EUR"},
 }  # fmt: skip
 
@@ -90,6 +93,7 @@ def test_citations_have_the_numbers_of_the_text(capsys: pytest.CaptureFixture[st
     ask.render(console, FACTS)
     shown = console.export_text()
     assert "[3] Leave [a], page 2: “27 days”" in shown
+    assert "[1] Travel (the passage does not support this)" in shown
     assert "cost     0.0012 EUR" in shown
     assert "receipt  entry 4 of log: isthmus audit show req_1" in shown
 

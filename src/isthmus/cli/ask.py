@@ -82,8 +82,9 @@ def render(console: Console, facts: dict[str, Any]) -> None:
     console.print("\n")
     for citation in facts["citations"]:
         page = f", page {citation['page']}" if citation.get("page") else ""
-        quote = " ".join(citation["quote"].split())
-        _quiet(console, f"  [{citation['number']}] {citation['title']}{page}: “{quote}”")
+        quote = f": “{' '.join(citation['quote'].split())}”"
+        support = quote if citation["supported"] else " (the passage does not support this)"
+        _quiet(console, f"  [{citation['number']}] {citation['title']}{page}{support}")
     receipt = facts["receipt"]
     told = {
         **{name: facts.get(name) for name in ("model", "reason", "rule")},
