@@ -71,20 +71,18 @@ def export(
 
 @app.command("show")
 def show_request(
-    name: Annotated[
+    request: Annotated[
         str,
-        typer.Argument(
-            metavar="REQUEST", help="A request's id, as its answer or error names it; or an entry's number."
-        ),
+        typer.Argument(help="A request's id, as its answer or error names it; or an entry's number."),
     ],
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Tell one request's whole story (decisions, calls, outcome), or all of one entry."""
-    told = list(_entry(_reader(config), name) if name.isdecimal() else _events(_reader(config), name))
+    told = list(_entry(_reader(config), request) if request.isdecimal() else _events(_reader(config), request))
     if not told:
-        what = "number" if name.isdecimal() else "request"
-        raise NotFound(f"The log has no entry of {what} {name!r}.", hint="List the newest with: isthmus audit list")
+        what = "number" if request.isdecimal() else "request"
+        raise NotFound(f"The log has no entry of {what} {request!r}.", hint="List the newest with: isthmus audit list")
     show({"request": told[0].get("request"), "entries": told}, json, lambda console: _render(console, told))
 
 
