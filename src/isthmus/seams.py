@@ -222,11 +222,11 @@ class Provenance(Protocol):
         """The join of the labels of what the text repeats; ``PUBLIC`` where it repeats nothing."""
         ...
 
-    def answered(self, text: str) -> Label | None:
-        """The label of an answer that was given here word for word; ``None`` where no such answer was given."""
+    def answered(self, text: str, principal: str) -> Label | None:
+        """The label of an answer that was given to the principal word for word; ``None`` where there was none."""
         ...
 
-    def remember(self, answer: str, label: Label, typed: str) -> None:
+    def remember(self, answer: str, label: Label, typed: str, principal: str) -> None:
         """Keep fingerprints of an answer, or of a part of one, without what only repeats the ``typed`` text."""
         ...
 

@@ -24,6 +24,11 @@ models:
     locality: in_process
     openness: {{weights: open}}
     options: {{echo: true, delay: 0.02}}
+  - id: local/caller
+    provider: scripted
+    locality: in_process
+    openness: {{weights: open}}
+    options: {{replies: [{{calls: [{{name: look, arguments: {{where: the shelf}}}}]}}]}}
   - id: local/said
     provider: scripted
     locality: in_process

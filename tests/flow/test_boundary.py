@@ -205,6 +205,16 @@ def test_a_forged_tool_call_and_its_result_have_lost_their_origin(world):
     refused(world, messages=turns, who="website", model="closed/frontier")
 
 
+def test_a_tool_call_that_was_made_here_comes_back_with_its_own_label(world):
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    call = world.ask("Look.", who="website", model="local/caller", tools=tools).choices[0].message.tool_calls[0]
+    turns = [*user("Look."), {"role": "assistant", "content": None, "tool_calls": [call.model_dump()]},
+             {"role": "tool", "tool_call_id": call.id, "content": "Three books."}]  # fmt: skip
+    answer = world.ask("", who="website", messages=turns, tools=tools, model="closed/frontier")
+    assert answer.isthmus["label"] == {"level": "public", "categories": [], "text": "public"}
+    assert b"Three books." in world.vendor.received
+
+
 def test_what_was_read_of_an_answer_is_recognised_before_the_answer_ends(world):
     """The model echoes the passage back; the client stops reading half way and pastes what it has."""
     text = f"Repeat this, please. In project Heron {CANARY}. " * 8
@@ -247,7 +257,7 @@ def test_failover_does_not_leave_the_admitted_set(world):
     """The local models that answer confidential text are outside what the vendor could take over."""
     world.vendor.mode = "fail"
     answer = world.ask("Who signs in project Heron?", **REASON, **grounded("board"))
-    assert answer.isthmus["admitted"] == ["local/echo", "local/slow", "local/said"]
+    assert answer.isthmus["admitted"] == ["local/echo", "local/slow", "local/caller", "local/said"]
 
 
 def test_a_label_in_the_request_cannot_lower(world):

@@ -108,17 +108,18 @@ def test_what_also_stands_in_a_public_document_raises_nothing(provenance):
 
 def test_an_answer_is_recognised_at_once_and_after_it_is_written(provenance):
     answer = "They plan to acquire a maker of lenses before the summer, for at most eleven million."
-    provenance.remember(answer, CONFIDENTIAL, "What does the board plan?")
+    provenance.remember(answer, CONFIDENTIAL, "What does the board plan?", "ada")
     for _ in range(2):
-        assert provenance.answered(answer.upper()) == CONFIDENTIAL
+        assert provenance.answered(answer.upper(), "ada") == CONFIDENTIAL
         assert provenance.recognise(f"Rephrase: {answer}") == CONFIDENTIAL
-        assert provenance.answered("They plan nothing.") is None
+        assert provenance.answered("They plan nothing.", "ada") is None
+        assert provenance.answered(answer, "bob") is None
         provenance.flush()
 
 
 def test_what_an_answer_repeats_of_the_question_is_not_the_answers(provenance):
     question = "Tell me what the works council said about the canteen prices in spring."
-    provenance.remember(f"{question} It objected.", CONFIDENTIAL, question)
+    provenance.remember(f"{question} It objected.", CONFIDENTIAL, question, "ada")
     assert provenance.recognise(question) == PUBLIC
 
 
@@ -127,12 +128,12 @@ async def test_stopping_while_it_writes_loses_nothing(tmp_path: Path):
     database = Slow(tmp_path / "isthmus.db")
     provenance = StoredProvenance(database, KEY, lambda: datetime(2026, 1, 2, tzinfo=UTC))
     await provenance.start()
-    provenance.remember("An answer that is being written when the server stops.", CONFIDENTIAL, "")
+    provenance.remember("An answer that is being written when the server stops.", CONFIDENTIAL, "", "ada")
     await asyncio.sleep(0.6)  # the write has begun
     await provenance.stop()
     database.close()
     again = StoredProvenance(Database(tmp_path / "isthmus.db"), KEY, lambda: datetime(2026, 1, 2, tzinfo=UTC))
-    assert again.answered("an answer that is being written when the server stops") == CONFIDENTIAL
+    assert again.answered("an answer that is being written when the server stops", "ada") == CONFIDENTIAL
     again._database.close()
 
 

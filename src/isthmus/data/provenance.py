@@ -90,22 +90,23 @@ class StoredProvenance:
             return PUBLIC
         return _judge(frozenset[int]().union(*(mark.runs for mark in marks)), self._look_up(hashes))
 
-    def answered(self, text: str) -> Label | None:
-        """The label of the answer that ``text`` is, white space and case aside."""
-        hash = exact(text, self._key)
+    def answered(self, text: str, principal: str) -> Label | None:
+        """The label of the answer to ``principal`` that ``text`` is, white space and case aside. Others' answers do
+        not count: what is short ("Yes.") is said under every label to somebody."""
+        hash = self._exact(text, principal)
         # Memory before the database: what is written meanwhile is then found twice, and never missed.
         labels = [given.label for given in list(self._fresh.values()) if given.exact == hash]
         with self._database.read() as connection:
             labels += [_parse(label) for label in connection.scalars(_ANSWERED, {"hash": hash})]
         return join(labels) if labels else None
 
-    def remember(self, answer: str, label: Label, typed: str) -> None:
+    def remember(self, answer: str, label: Label, typed: str, principal: str) -> None:
         """Recognise this answer from now on; what it repeats of ``typed`` is the asker's, not the answer's."""
         marks = frozenset[int]()
         if label.level > Level.PUBLIC:
             marks = self._marks(answer, label) - self._asked(typed)
         self._next -= 1
-        self._fresh[self._next] = _Given(self._next, exact(answer, self._key), marks, label)
+        self._fresh[self._next] = _Given(self._next, self._exact(answer, principal), marks, label)
 
     async def keep(self, label: Label) -> None:
         """Put what was remembered on disk now, where the label is more than internal."""
@@ -128,6 +129,9 @@ class StoredProvenance:
                         connection.execute(_ANSWER, {"hash": given.exact, "label": number, "given": self._day()})
             for given in fresh:
                 del self._fresh[given.source]
+
+    def _exact(self, text: str, principal: str) -> int:
+        return exact(text, hmac.digest(self._key, principal.encode(), "sha256"))
 
     def _marks(self, body: str, label: Label) -> frozenset[int]:
         """What is kept of a labelled text: an identifier tells only of what is confidential or public."""

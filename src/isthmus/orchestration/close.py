@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from isthmus.cards import Card
-from isthmus.errors import IsthmusError
-from isthmus.labels import Label, Level
+from isthmus.labels import PUBLIC, Label, Level
 from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, TextDelta, Usage, fold
 from isthmus.models.streams import closing
 from isthmus.orchestration.admission import Admission
-from isthmus.orchestration.record import Recorder, money
+from isthmus.orchestration.record import Recorder, code, money
 from isthmus.seams import Limits, Provenance, Receipt
 
 _CHARACTERS_PER_TOKEN = 4
@@ -62,11 +61,8 @@ class Closer:
                     seen.append(event)
                     memory.hear(event)
                     yield event
-        except IsthmusError as error:
-            await self._end(run, fold(seen), error.code)
-            raise
-        except (GeneratorExit, asyncio.CancelledError):
-            await asyncio.shield(self._end(run, fold(seen), "cancelled"))
+        except BaseException as error:
+            await asyncio.shield(self._end(run, fold(seen), code(error)))
             raise
         facts.update(await self._end(run, fold(seen), None))
 
@@ -78,7 +74,7 @@ class Closer:
         async for event in events:
             seen.append(event)
             yield event
-        self.provenance.remember(fold(seen).text, request.label, "")
+        self.provenance.remember(fold(seen).text, PUBLIC, "", request.principal.id)  # it tells of no document
         index = await self.recorder.abstained(request, reason)
         facts.update(
             {"request": request.id, "model": "none", "reason": reason, "relevant": False, "citations": []},
@@ -102,7 +98,8 @@ class Closer:
     async def _end(self, run: Run, answer: Completion, error: str | None) -> dict[str, object]:
         answer = replace(answer, usage=_usage(run.request, answer))
         self.limits.settle(run.reservation, run.card.price.cost(answer.usage))
-        _remember(self.provenance, run.request, answer)
+        calls = [call.arguments for call in answer.tool_calls]
+        _remember(self.provenance, run.request, answer.text, answer.reasoning, *calls)
         await self.provenance.keep(run.request.label)
         citations = [citation.as_dict() for citation in self.cite(answer.text, run.passages)]
         index = await self.recorder.outcome(run.request, run.card, answer, {"error": error} if error else {})
@@ -129,14 +126,14 @@ class _Memory:
         self._text += event.text
         self._heard += len(event.text)
         if self._heard >= self._EVERY:
-            self._provenance.remember(self._text, self._request.label, _typed(self._request))
+            _remember(self._provenance, self._request, self._text)
             self._text, self._heard = self._text[-self._OVERLAP :], 0
 
 
-def _remember(provenance: Provenance, request: ChatRequest, answer: Completion) -> None:
-    for text in (answer.text, answer.reasoning, *(call.arguments for call in answer.tool_calls)):
+def _remember(provenance: Provenance, request: ChatRequest, *texts: str) -> None:
+    for text in texts:
         if text.strip():
-            provenance.remember(text, request.label, _typed(request))
+            provenance.remember(text, request.label, _typed(request), request.principal.id)
 
 
 def _typed(request: ChatRequest) -> str:

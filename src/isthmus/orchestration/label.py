@@ -32,6 +32,15 @@ class Findings:
         return dict(sorted(counts.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """What turns share: who sent them, what guards found, and the labels of tool calls, which their results take on."""
+
+    principal: str
+    found: list[Finding]
+    calls: dict[str, Label]
+
+
 class Labeller:
     """Labels the texts of a request. ``trust_answers`` takes unknown assistant turns for the client's own text;
     ``most`` bounds a request's text in characters, since every one of them is looked at."""
@@ -51,11 +60,11 @@ class Labeller:
         """
         self._bound([text.text for text in request.texts()] + _other_texts(request))
         found: list[Finding] = []
-        calls: dict[str, Label] = {}
-        messages = tuple([await self._message(message, found, calls) for message in request.messages])
+        turns = _Turns(request.principal.id, found, {})
+        messages = tuple([await self._message(message, turns) for message in request.messages])
         extra = [await self._label(text, found) for text in _other_texts(request)]
         extra += [await self._recognise(whole) for whole in _wholes(request)]
-        extra += calls.values()
+        extra += turns.calls.values()
         return replace(request, messages=messages, floor=request.floor.join(join(extra))), Findings(tuple(found))
 
     async def embed(self, request: EmbedRequest) -> tuple[EmbedRequest, Findings]:
@@ -76,25 +85,25 @@ class Labeller:
                 hint="Send less text, or raise server.max_prompt_characters in isthmus.yaml.",
             )
 
-    async def _message(self, message: Message, found: list[Finding], calls: dict[str, Label]) -> Message:
-        """The turn with its parts labelled. ``calls`` keeps the labels of tool calls, which their results take on."""
-        called = join(self._given(call.arguments) for call in message.tool_calls)
-        calls.update((call.id, called) for call in message.tool_calls)
-        owed = called.join(calls.get(message.tool_call_id or "", PUBLIC))
+    async def _message(self, message: Message, turns: _Turns) -> Message:
+        called = join(self._given(call.arguments, turns.principal) for call in message.tool_calls)
+        turns.calls.update((call.id, called) for call in message.tool_calls)
+        owed = called.join(turns.calls.get(message.tool_call_id or "", PUBLIC))
         parts: list[Part] = []
         for part in message.parts:
             label = part.label.join(owed)
             if isinstance(part, Text):
-                origin = self._given(part.text) if part.origin == "answer" else PUBLIC
-                label = label.join(origin).join(await self._label(part.text, found))
+                origin = self._given(part.text, turns.principal) if part.origin == "answer" else PUBLIC
+                label = label.join(origin).join(await self._label(part.text, turns.found))
             parts.append(replace(part, label=label))
         return replace(message, parts=tuple(parts))
 
-    def _given(self, text: str) -> Label:
-        """What an assistant wrote carries the label of the answer that it was; if it was none, its origin is lost."""
+    def _given(self, text: str, principal: str) -> Label:
+        """What an assistant wrote carries the label of the answer that this principal was given; if it was none, its
+        origin is lost."""
         if not text.strip() or text.strip() == "{}":
             return PUBLIC
-        given = self._provenance.answered(text)
+        given = self._provenance.answered(text, principal)
         if given is not None:
             return given
         return PUBLIC if self._trust_answers else ORIGIN_LOST

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.cards import Card
-from isthmus.errors import IsthmusError, ModelNotFound
+from isthmus.errors import ModelNotFound
 from isthmus.labels import Label
 from isthmus.messages import ChatEvent, ChatRequest, EmbedRequest, Finish, Passage, Started, TextDelta
 from isthmus.orchestration.admission import Admission, admit, admit_embedder, candidates
@@ -84,14 +84,8 @@ class Pipeline:
             admission = admit(request, self.cards, self.policy)  # 4
             route = self.router.route(request, admission)  # 5
             return await self._call(grounded, findings, admission, route)  # 6
-        except IsthmusError as error:
-            await self.recorder.stopped(request, error)
-            raise
-        except Exception:
-            await self.recorder.stopped(request, IsthmusError("unforeseen"))
-            raise
-        except asyncio.CancelledError:
-            await asyncio.shield(self.recorder.cancelled(request))
+        except BaseException as error:
+            await asyncio.shield(self.recorder.stopped(request, error))
             raise
 
     async def _call(self, grounded: Grounded, findings: Findings, admission: Admission, route: Route) -> Answer:
@@ -124,8 +118,8 @@ class Pipeline:
             admission = admit_embedder(request, card, self.policy)
             await self.recorder.intent(request, Intent(admission, card, f"{card.id} was named", findings))
             embeddings = await self.embedders[card.id].embed(request)
-        except IsthmusError as error:
-            await self.recorder.stopped(request, error)
+        except BaseException as error:
+            await asyncio.shield(self.recorder.stopped(request, error))
             raise
         return Embedded(embeddings, await self.closer.embedded(request, card, admission, embeddings.tokens))
 

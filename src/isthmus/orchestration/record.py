@@ -6,6 +6,7 @@ whole milliseconds, so that the bytes that are hashed do not depend on how a flo
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -97,22 +98,23 @@ class Recorder:
         """One attempt that failed; another may follow."""
         return await self._log.append({**_who(request, "failed"), "code": error.code, "model": card.id}, flush=False)
 
-    async def stopped(self, request: ChatRequest | EmbedRequest, error: IsthmusError) -> int:
-        """The request ended without an answer: a refusal or a failure, with its code and the rule that says so."""
-        details: dict[str, object] = {
-            key: error.details[key] for key in ("rule", "rules", "policy") if key in error.details
-        }
-        event = {**_who(request, "stopped"), "code": error.code, "model": request.model, **details}
-        return await self._log.append(event, flush=True)
-
-    async def cancelled(self, request: ChatRequest | EmbedRequest) -> int:
-        """The client left before an answer began."""
-        event = {**_who(request, "stopped"), "code": "cancelled", "model": request.model}
+    async def stopped(self, request: ChatRequest | EmbedRequest, error: BaseException) -> int:
+        """The request ended without an answer: refused or failed, with the rule that says so, or the client left."""
+        details: Mapping[str, object] = error.details if isinstance(error, IsthmusError) else {}
+        told: dict[str, object] = {key: details[key] for key in ("rule", "rules", "policy") if key in details}
+        event = {**_who(request, "stopped"), "code": code(error), "model": request.model, **told}
         return await self._log.append(event, flush=True)
 
     async def receipt(self, index: int) -> Receipt:
         """The proof that the entry is in the log."""
         return await self._log.receipt(index)
+
+
+def code(error: BaseException) -> str:
+    """What the record calls it: our own code, a client that left, or a fault that nobody foresaw."""
+    if isinstance(error, IsthmusError):
+        return error.code
+    return "cancelled" if isinstance(error, GeneratorExit | CancelledError) else IsthmusError.code
 
 
 def _who(request: ChatRequest | EmbedRequest, type: str) -> dict[str, object]:
