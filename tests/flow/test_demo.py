@@ -38,7 +38,7 @@ def test_the_demo_shows_what_it_promises(told: str):
     assert "15 documents" in told
     handbook, memo, letter, named, public, prices = (part(told, number) for number in range(1, 7))
     assert "answered by  local/qwen" in handbook
-    assert "Leave" in handbook.split("cited", 1)[1]
+    assert "Handbook: leave" in handbook.split("cited", 1)[1]
     assert "confidential-stays-on-premises keeps confidential text here" in memo
     assert "restricted · health · personal" in letter
     assert "answered by  local/qwen" in letter
