@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from isthmus import config, errors
-from isthmus.cli.main import app
+from isthmus.cli.main import application
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _NOTE = "<!-- Made by `make docs`: change the code, not this page. -->"
@@ -41,7 +41,9 @@ def _tree(kind: type[errors.IsthmusError]) -> Iterator[type[errors.IsthmusError]
 
 def command_page() -> str:
     """Every command with its arguments and options."""
-    return "\n".join(["# Commands", "", _NOTE, "", _EXIT_CODES, "", *_command(typer.main.get_command(app), "isthmus")])
+    return "\n".join(
+        ["# Commands", "", _NOTE, "", _EXIT_CODES, "", *_command(typer.main.get_command(application()), "isthmus")]
+    )
 
 
 _EXIT_CODES = (

@@ -10,7 +10,7 @@ import typer
 
 from flow.conftest import World
 from isthmus import config
-from isthmus.cli.main import app
+from isthmus.cli.main import application
 from isthmus.errors import IsthmusError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ def commands(command, name: str = "isthmus") -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_the_documentation_exist(page: Path):
-    known = commands(typer.main.get_command(app))
+    known = commands(typer.main.get_command(application()))
     for line in re.findall(r"^(?:\$ |    )(isthmus [^\n#]*)", page.read_text(encoding="utf8"), re.MULTILINE):
         words = [word for word in line.split() if not word.startswith("-")]
         assert " ".join(words[:2]) in known, f"{page.name}: {line}"

@@ -4,35 +4,52 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
 
 import isthmus
-from isthmus.cli import ask, audit, doctor, guard, ingest, init, keys, models, policy, retrieve, serve
 from isthmus.cli.terminal import DONE, FAILED, INTERRUPTED, USAGE, err, exit_code, report, set_home
 from isthmus.errors import IsthmusError
 
-app = typer.Typer(
-    name="isthmus",
-    help="Open and closed models under one policy: one OpenAI-compatible endpoint, with evidence for every decision.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("ask")(ask.ask)
-app.command("ingest")(ingest.ingest)
-app.command("doctor")(doctor.doctor)
-app.add_typer(models.app, name="models")
-app.add_typer(keys.app, name="keys")
-app.add_typer(policy.app, name="policy")
-app.add_typer(audit.app, name="audit")
-app.add_typer(guard.app, name="guard")
-app.add_typer(retrieve.app, name="retrieve")
+#: Modules of this package: a command's holds a function of its name, a group's holds ``app``. Only what a call needs is
+#: imported: a server should be up within a second.
+COMMANDS = ("init", "serve", "ask", "ingest", "doctor")
+GROUPS = ("models", "keys", "policy", "audit", "guard", "retrieve")
+_HELP = "Open and closed models under one policy: one OpenAI-compatible endpoint, with evidence for every decision."
+
+
+def application(wanted: str | None = None) -> typer.Typer:
+    """The command line: all of it, or only the command or group that is wanted."""
+    app = typer.Typer(
+        name="isthmus",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(options)
+    for name in COMMANDS:
+        if wanted in (None, name):
+            app.command(name)(getattr(_module(name), name))
+    for name in GROUPS:
+        if wanted in (None, name):
+            app.add_typer(_module(name).app, name=name)
+    return app
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"isthmus.cli.{name}")
+
+
+def _wanted(arguments: list[str]) -> str | None:
+    """The command that is called, if it is one of ours: the first word that is not ``--home``'s."""
+    words = [word for at, word in enumerate(arguments) if not word.startswith("-") and arguments[at - 1] != "--home"]
+    return words[0] if words and words[0] in (*COMMANDS, *GROUPS) else None
 
 
 def _version(asked: bool) -> None:
@@ -41,7 +58,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     home: Annotated[
         Path | None, typer.Option("--home", help="The folder that holds all state (default: ISTHMUS_HOME, ~/.isthmus).")
@@ -58,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 0 done, 1 failed, 2 wrong use, 3 refused by policy."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = application(_wanted(arguments))(arguments, standalone_mode=False)
     except IsthmusError as error:
         report(error, json="--json" in arguments)
         return exit_code(error)
