@@ -123,7 +123,7 @@ class CitationFilter:
         return end.end(), self._cited(numbers, " " * opening)
 
     def _is_index(self, opening: int, numbers: list[int], follows: str) -> bool:
-        if opening:
+        if opening or self._waiting[0] == "【":  # no language indexes with these
             return False
         if self._indexed:
             return True
