@@ -39,6 +39,7 @@ def test_where_the_stream_is_cut_makes_no_difference(text: str, data: st.DataObj
 @given(texts)
 @example("see [7].")
 @example("a[0]【2】[9]")
+@example("[1, 2\n[0]")
 def test_no_plain_citation_is_left_without_a_passage(text: str):
     out, used = filtered([text])
     assert all(1 <= number <= COUNT for number in used)
