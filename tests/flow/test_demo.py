@@ -28,15 +28,28 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def part(told: str, number: int) -> str:
-    return told.split(f"\n{number}. ", 1)[1].split(f"\n{number + 1}. ", 1)[0]
+TITLES = (
+    "1. The handbook ",
+    "2. A confidential memo ",
+    "3. A pasted medical letter ",
+    "4. The same memo, for the closed model by name ",
+    "5. A public question that needs thought ",
+    "6. The price list, an XLSX ",
+    "An administrator rewrites the record ",
+)
+
+
+def parts(told: str) -> list[str]:
+    """What is shown under each title; a model may number its own lines."""
+    starts = [told.index(f"\n{title}") for title in TITLES]
+    return [told[start:end] for start, end in zip(starts, [*starts[1:], len(told)], strict=True)]
 
 
 @pytest.mark.model
 def test_the_demo_shows_what_it_promises(told: str):
     assert "stand-in" in told
     assert "15 documents" in told
-    handbook, memo, letter, named, public, prices = (part(told, number) for number in range(1, 7))
+    handbook, memo, letter, named, public, prices = parts(told)[:6]
     assert "answered by  local/qwen" in handbook
     assert "Handbook: leave" in handbook.split("cited", 1)[1]
     assert "confidential-stays-on-premises keeps confidential text here" in memo
@@ -52,7 +65,7 @@ def test_the_demo_shows_what_it_promises(told: str):
 
 @pytest.mark.model
 def test_the_demo_catches_the_administrator(told: str):
-    record = told.split("An administrator rewrites the record", 1)[1]
+    record = parts(told)[6]
     assert "holds  the record as it is" in record
     assert "holds  the rewritten copy, by itself" in record
     assert "CAUGHT  the rewritten copy, by someone who holds yesterday's checkpoint" in record
