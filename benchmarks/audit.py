@@ -15,9 +15,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
+from isthmus.clock import SystemClock
 from isthmus.governance.audit.journal import Place
 from isthmus.governance.audit.log import Log
 
@@ -37,17 +37,6 @@ EVENT = {
     "cost": {"amount": "0.000000", "currency": "USD"},
     "answer": "b" * 64,
 }
-
-
-class Now:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 async def steady(work: Callable[[], Awaitable[object]], rate: int, seconds: float) -> tuple[list[float], float]:
@@ -71,7 +60,7 @@ async def nothing() -> None:
 
 
 async def measure(folder: Path, rate: int, seconds: float) -> dict[str, object]:
-    log = Log(Place(folder / "audit", folder / "secrets" / "key"), Now())
+    log = Log(Place(folder / "audit", folder / "secrets" / "key"), SystemClock())
     await log.start()
 
     async def flushed() -> None:

@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from isthmus.cards import Card
+from isthmus.clock import SystemClock
 from isthmus.labels import PUBLIC
 from isthmus.messages import ChatRequest, Message, Sampling, Text, TextDelta
 from isthmus.models.llama_cpp import engine as engines
@@ -33,11 +34,6 @@ from isthmus.principals import Principal
 
 WORDS = ["river", "stone", "cloud", "paper", "market", "garden", "window", "signal", "letter", "bridge", "harbour"]
 ASKER = Principal("p", "benchmark")
-
-
-class SystemClock:
-    monotonic = staticmethod(time.monotonic)
-    sleep = staticmethod(asyncio.sleep)
 
 
 def ask(context: str, question: str, tokens: int) -> ChatRequest:
@@ -97,7 +93,7 @@ async def cancelled(model: LlamaCpp, request: ChatRequest, after: float | None) 
 
 
 async def measure(local: LocalModel, rounds: int) -> dict[str, Any]:
-    runtime: Runtime[Engine] = Runtime(1 << 40, 1e9, SystemClock())  # type: ignore[arg-type]
+    runtime: Runtime[Engine] = Runtime(1 << 40, 1e9, SystemClock())
     model = LlamaCpp(Card("local/m", "llama_cpp"), str(local.path), Shape(4096, 4, local.threads, 64), runtime)
     seen: dict[str, list[float]] = {name: [] for name in ("ours", "direct", "first", "second", "leave", "stop")}
     story = ask("You are a storyteller.", "Tell a long story.", 20)

@@ -6,18 +6,17 @@ What is handed to a layer is what its seam says, and nothing more. Models and em
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property
 
 import msgspec
 
 from isthmus.cards import Card
+from isthmus.clock import SystemClock
 from isthmus.config import Home, LabelSettings, ModelSettings, Settings
 from isthmus.data.budgets import MonthlyBudgets
 from isthmus.data.database import Database
@@ -61,19 +60,6 @@ from isthmus.retrieval.retriever import HybridRetriever
 from isthmus.seams import ChatModel, Embedder, HttpRequest, HttpResponse, Part, Transport
 
 _log = logging.getLogger("isthmus")
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class Http:

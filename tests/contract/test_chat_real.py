@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from contract.openai_compatible_fixtures import WEATHER, complete
 from isthmus.cards import Card
+from isthmus.clock import SystemClock
 from isthmus.config import Home, ModelSettings
 from isthmus.errors import ConfigInvalid
 from isthmus.labels import INTERNAL
@@ -35,17 +34,6 @@ SCHEMA = {
 }
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(120)]
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @asynccontextmanager

@@ -7,13 +7,13 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from isthmus.cards import Card
+from isthmus.clock import SystemClock
 from isthmus.config import Home, ModelSettings, RuntimeSettings, Settings
 from isthmus.errors import ContextTooLong, DigestMismatch, InvalidRequest, ModelUnavailable
 from isthmus.labels import PUBLIC
@@ -58,17 +58,6 @@ WEATHER = Tool(
         "$defs": {"City": {"type": "string", "maxLength": 30}},
     },
 )
-
-
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def user(text: str) -> Message:

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
-    except Exception as error:
+    except Exception as error:  # the boundary: a fault of ours is told in a line, its traceback only when asked for
         if os.environ.get("ISTHMUS_DEBUG"):
             raise
         report(_unforeseen(error), json="--json" in arguments)

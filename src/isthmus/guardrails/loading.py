@@ -54,7 +54,7 @@ def load(name: str, settings: GuardSettings, pool: Pool) -> Guard:
     entry = _entry(name)
     try:
         guard: Guard = entry.load()(settings, pool)
-    except Exception as error:
+    except Exception as error:  # a stranger's plug-in may raise anything
         raise ConfigInvalid(f"The guard {name!r} cannot be loaded: {error}.", hint="Reinstall its package.") from error
     return guard
 

@@ -43,7 +43,7 @@ async def _checked(guard: Guard, text: str, stage: Stage) -> Verdict:
         return await guard.check(text, stage)
     except GuardUnavailable:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a guard raises, it could not tell: the request stops
         raise GuardUnavailable(f"The guard {guard.name!r} failed ({type(error).__name__}).") from error
 
 
