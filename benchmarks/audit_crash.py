@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import verify
 
 WRITER = Path(__file__).resolve().parents[1] / "tests" / "faults" / "audit_writer.py"
@@ -42,8 +43,8 @@ def measure(home: Path, runs: int, chance: random.Random) -> dict[str, int]:
     for run in range(runs):
         said += run_once(home, f"run{run}", chance.uniform(0, 0.05))
         if (home / "audit" / "checkpoint").exists():  # else it died before its first flush
-            older.append(Reader(home / "audit").checkpoint())
-    reader = Reader(home / "audit")
+            older.append(Reader(Folder(home / "audit")).checkpoint())
+    reader = Reader(Folder(home / "audit"))
     verified = verify(reader, older)
     entries = [entry for _, entry in reader.entries()]
     lost = sum(json.loads(entries[index])["name"] != told if index < len(entries) else True for index, told in said)

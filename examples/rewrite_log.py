@@ -17,12 +17,13 @@ from isthmus.governance.audit.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.export import write_export
 from isthmus.governance.audit.keys import load_key
 from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
 
 
 def rewrite(home: Home, target: Path, index: int, change: dict[str, object]) -> str:
     """Write the log of ``home`` with one entry changed into ``target``. Returns that entry as it is told there."""
-    reader = Reader(home.audit)
+    reader = Reader(Folder(home.audit))
     signer = Signer(reader.verifier.name, load_key(home.secrets / "log-signing-key"))
     size = reader.checkpoint().checkpoint.size
     entries = [entry for at, entry in reader.entries() if at < size]

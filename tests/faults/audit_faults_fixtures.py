@@ -12,6 +12,7 @@ from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Place
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import Verified, verify
 
 
@@ -91,8 +92,8 @@ def log(home: Path, files: Files | None = None) -> Log:
 
 def told(home: Path) -> list[bytes]:
     """The entries on disk."""
-    return [entry for _, entry in Reader(home / "audit").entries()]
+    return [entry for _, entry in Reader(Folder(home / "audit")).entries()]
 
 
 def check(home: Path) -> Verified:
-    return verify(Reader(home / "audit"))
+    return verify(Reader(Folder(home / "audit")))

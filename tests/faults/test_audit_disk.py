@@ -17,6 +17,7 @@ from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.layout import WIDTH, bundle_path
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import verify
 
 
@@ -105,7 +106,7 @@ async def test_after_a_failed_sync_what_was_written_is_written_again(tmp_path: P
     files.first = files.done + 2  # the next write is good, its sync is not
     with pytest.raises(AuditUnavailable):
         await opened.append({"type": "t", "name": "denied"}, flush=True)
-    assert Reader(tmp_path / "audit").checkpoint().checkpoint.size == 1, "signed for what was not flushed"
+    assert Reader(Folder(tmp_path / "audit")).checkpoint().checkpoint.size == 1, "signed for what was not flushed"
     files.names.clear()
     await opened.append({"type": "t", "name": "next"}, flush=True)
     # rewrite, sync of the file, sync of its folder's names; then the new entry, its sync, the checkpoint
@@ -218,12 +219,12 @@ async def test_earlier_checkpoints_stay_consistent_through_faults(tmp_path: Path
         except AuditUnavailable:
             continue
         if (tmp_path / "audit" / "checkpoint").exists():
-            older.append(Reader(tmp_path / "audit").checkpoint())
+            older.append(Reader(Folder(tmp_path / "audit")).checkpoint())
     files.first = 10**9
     await opened.flush()
     await opened.stop()
     assert len(older) > 5
-    assert verify(Reader(tmp_path / "audit"), older).pending == 0
+    assert verify(Reader(Folder(tmp_path / "audit")), older).pending == 0
 
 
 async def test_bundles_roll_over_whatever_the_size_of_groups(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ async def test_a_torn_checkpoint_leaves_the_one_before_it(tmp_path: Path, slot: 
     await opened.stop()
     torn = tmp_path / "audit" / slot
     torn.write_bytes(torn.read_bytes()[:60])
-    assert Reader(tmp_path / "audit").checkpoint().checkpoint.size in (3, 4)
+    assert Reader(Folder(tmp_path / "audit")).checkpoint().checkpoint.size in (3, 4)
     again = log(tmp_path)
     assert await again.append({"type": "t"}, flush=True) == 4
     await again.stop()

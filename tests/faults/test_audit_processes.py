@@ -20,6 +20,7 @@ from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal
 from isthmus.governance.audit.lock import Lock
 from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import verify
 
 HERE = Path(__file__).parent
@@ -56,8 +57,8 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         child.wait()
         assert_recorded(tmp_path, pairs)
         if (tmp_path / "audit" / "checkpoint").exists():  # else it died before its first flush
-            older.append(Reader(tmp_path / "audit").checkpoint())
-    verify(Reader(tmp_path / "audit"), older)
+            older.append(Reader(Folder(tmp_path / "audit")).checkpoint())
+    verify(Reader(Folder(tmp_path / "audit")), older)
     assert len(pairs) > 100
 
 

@@ -19,11 +19,12 @@ import pytest
 from isthmus.config import Home
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.export import export
-from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.files import Files, tile_keeper
 from isthmus.governance.audit.journal import Place
 from isthmus.governance.audit.layout import pack, unpack
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ class Auditor:
         await asyncio.gather(*(log.append(event(i), flush=True) for i in range(before, self.size)))
         self.receipt.write_text(json.dumps(asdict(await log.receipt(self.size // 3))), encoding="utf8")
         await log.stop()
-        assert export(self.home.audit, self.export) == self.size
+        assert export(Reader(Folder(self.home.audit)), self.export) == self.size
         shutil.copy(self.export / "vkey", self.vkey)
         return self
 
@@ -86,7 +87,7 @@ def harmed(auditor: Auditor, tmp_path: Path) -> Path:
 
 
 def entries(folder: Path) -> list[bytes]:
-    return [entry for _, entry in Reader(folder).entries()]
+    return [entry for _, entry in Reader(Folder(folder)).entries()]
 
 
 def rewrite_bundle(folder: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -223,7 +224,8 @@ def tlogcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def go_facts(auditor: Auditor) -> dict[str, list[dict[str, object]]]:
     """Inclusion of some entries in the newest checkpoint, and consistency from some older sizes."""
     told, size = entries(auditor.export), auditor.size
-    tree = Tree(auditor.export.parent / "derived", Files())
+    derived = auditor.export.parent / "derived"
+    tree = Tree(Folder(derived), tile_keeper(derived, Files()))
     for entry in told:
         tree.push(merkle.leaf_hash(entry))
 

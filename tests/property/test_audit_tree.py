@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.governance.audit import merkle
-from isthmus.governance.audit.files import Files, make_folders, replace
+from isthmus.governance.audit.files import Files, make_folders, replace, tile_keeper
 from isthmus.governance.audit.layout import WIDTH, bundle_path, number, pack, tile_path, unpack
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
 
 ENTRIES = [f"entry {i}".encode() for i in range(1400)]
@@ -29,7 +30,7 @@ ROOTS = roots()
 
 
 def grow(folder: Path, size: int) -> Tree:
-    tree = Tree(folder, Files())
+    tree = Tree(Folder(folder), tile_keeper(folder, Files()))
     for start in range(0, size - size % WIDTH, WIDTH):
         make_folders(Files(), bundle_path(folder, 0).parent)
         replace(Files(), bundle_path(folder, start // WIDTH), pack(ENTRIES[start : start + WIDTH]))
@@ -48,7 +49,7 @@ def test_any_older_root_and_any_proof(size: int, data: st.DataObject) -> None:
         # what is opened again holds the full bundles, and computes tiles that are gone
         for lost in data.draw(st.sets(st.tuples(st.integers(0, 1), st.integers(0, 5)), max_size=3)):
             tile_path(folder, *lost).unlink(missing_ok=True)
-        opened = Tree(folder, Files(), size // WIDTH)
+        opened = Tree(Folder(folder), tile_keeper(folder, Files()), size // WIDTH)
         for leaf in LEAVES[opened.size : size]:
             opened.push(leaf)
         old = data.draw(st.integers(0, size))

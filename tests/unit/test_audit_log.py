@@ -24,6 +24,7 @@ from isthmus.governance.audit.keys import load_key, make_key
 from isthmus.governance.audit.layout import LARGEST, WIDTH, bundle_path, pack, unpack
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import verify, verify_receipt
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -50,7 +51,7 @@ async def filled(home: Path, size: int) -> Reader:
     log = open_at(home)
     await asyncio.gather(*(log.append({"type": "t", "request": f"r{i}"}, flush=True) for i in range(size)))
     await log.stop()
-    return Reader(home / "audit")
+    return Reader(Folder(home / "audit"))
 
 
 # ---------------------------------------------------------------- entries
@@ -109,7 +110,7 @@ async def test_appends_are_numbered_without_gaps(tmp_path: Path) -> None:
     got = await asyncio.gather(*(log.append({"type": "t"}, flush=i % 2 == 0) for i in range(2600)))
     await log.stop()
     assert sorted(got) == list(range(2600))
-    assert verify(Reader(tmp_path / "audit")).checkpoint.size == 2600
+    assert verify(Reader(Folder(tmp_path / "audit"))).checkpoint.size == 2600
 
 
 async def test_one_bad_event_fails_alone(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ async def test_one_bad_event_fails_alone(tmp_path: Path) -> None:
     await log.stop()
     assert (results[0], results[2]) == (0, 1)
     assert isinstance(results[1], AuditUnavailable)
-    assert verify(Reader(tmp_path / "audit")).checkpoint.size == 2
+    assert verify(Reader(Folder(tmp_path / "audit"))).checkpoint.size == 2
 
 
 async def test_a_caller_that_gives_up_does_not_disturb_the_others(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ async def test_stop_flushes(tmp_path: Path) -> None:
     log = open_at(tmp_path)
     await log.append({"type": "t"}, flush=False)
     await log.stop()
-    assert verify(Reader(tmp_path / "audit")).pending == 0
+    assert verify(Reader(Folder(tmp_path / "audit"))).pending == 0
 
 
 def test_one_log_serves_one_event_loop_after_another(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ async def test_a_receipt_for_what_is_only_written_flushes_it(tmp_path: Path) -> 
         log.checkpoint()
     index = await log.append({"type": "t"}, flush=False)
     receipt = await log.receipt(index)
-    assert receipt.checkpoint == log.checkpoint() == Reader(tmp_path / "audit").checkpoint().note
+    assert receipt.checkpoint == log.checkpoint() == Reader(Folder(tmp_path / "audit")).checkpoint().note
     await log.stop()
 
 
@@ -207,12 +208,12 @@ async def test_the_key_is_private_and_the_log_keeps_its_name(tmp_path: Path) -> 
     await log.stop()
     key = tmp_path / "secrets" / "log-signing-key"
     assert key.stat().st_mode & 0o777 == 0o600
-    name = Reader(tmp_path / "audit").verifier.name
+    name = Reader(Folder(tmp_path / "audit")).verifier.name
     assert name.startswith("isthmus.local/")
     again = open_at(tmp_path, origin=None)
     await again.start()
     await again.stop()
-    assert Reader(tmp_path / "audit").verifier.name == name
+    assert Reader(Folder(tmp_path / "audit")).verifier.name == name
     with pytest.raises(AuditUnavailable, match="is called"):
         await open_at(tmp_path, origin="other.org/log").start()
 
@@ -256,7 +257,7 @@ async def test_reading_begins_anywhere(tmp_path: Path) -> None:
 
 def test_no_log_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        Reader(tmp_path)
+        Reader(Folder(tmp_path))
 
 
 @pytest.mark.parametrize("tiles", [True, False])
@@ -286,24 +287,24 @@ async def test_an_edit_where_no_hash_is_kept_is_narrowed_by_checkpoints(tmp_path
     log, older = open_at(tmp_path), list[Signed]()
     for i in range(9):
         await log.append({"type": "t", "i": i}, flush=True)
-        older.append(Reader(tmp_path / "audit").checkpoint())
+        older.append(Reader(Folder(tmp_path / "audit")).checkpoint())
     await log.stop()
     bundle = bundle_path(tmp_path / "audit", 0)
     found, _ = unpack(bundle.read_bytes())
     found[5] = found[5].replace(b'"i":5', b'"i":6')
     bundle.write_bytes(pack(found))
     with pytest.raises(VerificationFailed, match="from 5 to 5"):
-        verify(Reader(tmp_path / "audit"), older)
+        verify(Reader(Folder(tmp_path / "audit")), older)
 
 
 async def test_a_log_cut_back_is_caught_by_what_was_kept(tmp_path: Path) -> None:
     log = open_at(tmp_path)
     await log.append({"type": "t"}, flush=True)
-    short = Reader(tmp_path / "audit").checkpoint()
+    short = Reader(Folder(tmp_path / "audit")).checkpoint()
     await log.append({"type": "t"}, flush=True)
-    long = Reader(tmp_path / "audit").checkpoint()
+    long = Reader(Folder(tmp_path / "audit")).checkpoint()
     await log.stop()
-    reader = Reader(tmp_path / "audit")
+    reader = Reader(Folder(tmp_path / "audit"))
     assert verify(reader, [short, long]).older == (1, 2)
     for slot in ("checkpoint", "checkpoint.alternate"):
         (tmp_path / "audit" / slot).write_text(short.note, encoding="utf8")
@@ -314,20 +315,20 @@ async def test_a_log_cut_back_is_caught_by_what_was_kept(tmp_path: Path) -> None
 
 async def test_export_refuses_a_folder_in_use_and_a_broken_log(tmp_path: Path) -> None:
     await filled(tmp_path, 3)
-    assert export(tmp_path / "audit", tmp_path / "out") == 3
+    assert export(Reader(Folder(tmp_path / "audit")), tmp_path / "out") == 3
     with pytest.raises(InvalidRequest):
-        export(tmp_path / "audit", tmp_path / "out")
+        export(Reader(Folder(tmp_path / "audit")), tmp_path / "out")
     bundle = bundle_path(tmp_path / "audit", 0)
     bundle.write_bytes(bundle.read_bytes().replace(b"r1", b"r9"))
     with pytest.raises(VerificationFailed):
-        export(tmp_path / "audit", tmp_path / "broken")
+        export(Reader(Folder(tmp_path / "audit")), tmp_path / "broken")
     assert not (tmp_path / "broken" / "checkpoint").exists()
 
 
 async def test_an_export_is_a_log_to_read(tmp_path: Path) -> None:
     reader = await filled(tmp_path, 300)
-    export(tmp_path / "audit", tmp_path / "out")
-    copy = Reader(tmp_path / "out")
+    export(Reader(Folder(tmp_path / "audit")), tmp_path / "out")
+    copy = Reader(Folder(tmp_path / "out"))
     assert list(copy.entries()) == list(reader.entries())
     assert verify(copy).checkpoint == reader.checkpoint().checkpoint
     (partial,) = (tmp_path / "out" / "tile" / "0" / "001.p").iterdir()

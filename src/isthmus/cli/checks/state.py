@@ -11,6 +11,7 @@ from isthmus.cli.checks.finding import Finding, Setup
 from isthmus.config import secret
 from isthmus.errors import IsthmusError, NotFound
 from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.policy.policyset import PolicySet, policy_folder
 
 
@@ -82,7 +83,7 @@ def policy(setup: Setup) -> Iterator[Finding]:
 def audit(setup: Setup) -> Iterator[Finding]:
     """That the log can be read and is signed; `isthmus audit verify` checks every entry."""
     try:
-        size = Reader(setup.home.audit).checkpoint().checkpoint.size
+        size = Reader(Folder(setup.home.audit)).checkpoint().checkpoint.size
         yield Finding("audit", "ok", f"The log has {size} signed entr{'y' if size == 1 else 'ies'}.")
     except NotFound as error:
         yield Finding("audit", "ok", error.message)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from isthmus.errors import InvalidRequest, VerificationFailed
 from isthmus.governance.audit.checkpoint import Verifier
-from isthmus.governance.audit.files import Files, make_folders, replace
-from isthmus.governance.audit.keys import VKEY
+from isthmus.governance.audit.files import Files, make_folders, replace, tile_keeper
 from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, tile_path
 from isthmus.governance.audit.merkle import leaf_hash
-from isthmus.governance.audit.reader import CHECKPOINT, Reader
+from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import CHECKPOINT, VKEY, Folder
 from isthmus.governance.audit.tree import Tree
 
 _README = """An export of the audit log {name}: {size} entries.
@@ -28,12 +28,11 @@ tile/0, 1, …    the hashes of the tree (C2SP tlog-tiles)
 """
 
 
-def export(folder: Path, target: Path) -> int:
-    """Copy the log in ``folder`` up to its newest checkpoint into a new folder. Returns the number of entries.
+def export(reader: Reader, target: Path) -> int:
+    """Copy the log up to its newest checkpoint into a new folder. Returns the number of entries.
 
     Raises :class:`VerificationFailed` where the entries do not lead to the checkpoint: a broken log is not exported.
     """
-    reader = Reader(folder)
     signed = reader.checkpoint()
     size = signed.checkpoint.size
     first = (entry for index, entry in reader.entries() if index < size)
@@ -54,7 +53,7 @@ def write_export(target: Path, entries: Iterable[bytes], verifier: Verifier, not
         raise InvalidRequest(f"{target} is there already.", hint="Name a folder that does not exist, or is empty.")
     files = Files()
     make_folders(files, target.absolute())
-    tree, bundle = Tree(target, files), []
+    tree, bundle = Tree(Folder(target), tile_keeper(target, files)), []
     for entry in entries:
         bundle.append(entry)
         if len(bundle) == WIDTH:

@@ -23,7 +23,8 @@ from isthmus.governance.audit.files import Files, make_folders, replace, write_a
 from isthmus.governance.audit.keys import open_signer
 from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.lock import Lock
-from isthmus.governance.audit.reader import SLOTS, read_checkpoint
+from isthmus.governance.audit.reader import read_checkpoint
+from isthmus.governance.audit.storage import SLOTS, Folder
 from isthmus.governance.audit.tail import Tail, open_tail
 from isthmus.governance.audit.tree import Tree
 
@@ -148,7 +149,7 @@ class Journal:
         # (1) the key, and the checkpoint that it signed last
         if self._signer is None:
             self._signer = open_signer(folder, self._place.key, self._place.origin, self._files)
-        held = read_checkpoint(folder, self._signer.verifier)
+        held = read_checkpoint(Folder(folder), self._signer.verifier)
         size = held.checkpoint.size if held else 0
         # (2) the entries at the end; those before it are in full tiles
         self._tail = tail = open_tail(folder, self._files, size // WIDTH)

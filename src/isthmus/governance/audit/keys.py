@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.checkpoint import Signer, Verifier
 from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
-
-VKEY = "vkey"
+from isthmus.governance.audit.storage import VKEY
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:

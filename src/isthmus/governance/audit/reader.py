@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from isthmus.errors import NotFound, VerificationFailed
+from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
 from isthmus.governance.audit.checkpoint import Checkpoint, Verifier
-from isthmus.governance.audit.keys import VKEY
-from isthmus.governance.audit.layout import WIDTH, bundle_path, unpack
+from isthmus.governance.audit.layout import WIDTH, unpack
+from isthmus.governance.audit.storage import Storage
 
-CHECKPOINT = "checkpoint"
-#: The log in use writes its checkpoints to these by turns, in place: a torn one leaves the one before it.
-SLOTS = (CHECKPOINT, "checkpoint.alternate")
 _TRIES = 5
 
 
@@ -26,12 +22,11 @@ class Signed:
     note: str
 
 
-def read_checkpoint(folder: Path, verifier: Verifier) -> Signed | None:
-    """The folder's newest checkpoint, or ``None`` where there is none yet. Raises :class:`VerificationFailed`."""
+def read_checkpoint(storage: Storage, verifier: Verifier) -> Signed | None:
+    """The newest checkpoint, or ``None`` where there is none yet. Raises :class:`VerificationFailed`."""
     for tried in range(_TRIES):
-        notes = [note for slot in SLOTS if (note := _read(folder / slot))]
         try:
-            return _newest(notes, verifier)
+            return _newest(storage.notes(), verifier)
         except VerificationFailed:
             if tried == _TRIES - 1:
                 raise
@@ -51,35 +46,25 @@ def _newest(notes: list[bytes], verifier: Verifier) -> Signed | None:
     return max(found, key=lambda signed: signed.checkpoint.size, default=None)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 class Reader:
-    """The log in ``folder``. ``verifier`` is the folder's own key unless a trusted one is given."""
+    """The log in ``storage``. ``verifier`` is the log's own key unless a trusted one is given."""
 
-    def __init__(self, folder: Path, verifier: Verifier | None = None) -> None:
+    def __init__(self, storage: Storage, verifier: Verifier | None = None) -> None:
         """Raises :class:`NotFound` where there is no log."""
-        self.folder = folder
-        try:
-            self.verifier = verifier or Verifier.parse((folder / VKEY).read_text(encoding="utf8"))
-        except OSError as error:
-            raise NotFound(f"There is no audit log in {folder}.", hint="The first request makes it.") from error
+        self.storage = storage
+        self.verifier = verifier or Verifier.parse(_vkey(storage))
 
     def checkpoint(self) -> Signed:
         """The newest checkpoint. Raises :class:`NotFound` before the first flush."""
-        signed = read_checkpoint(self.folder, self.verifier)
+        signed = read_checkpoint(self.storage, self.verifier)
         if signed is None:
-            raise NotFound(f"The audit log in {self.folder} has no checkpoint yet.")
+            raise NotFound("The audit log has no checkpoint yet.", hint="The first request makes it.")
         return signed
 
     def entries(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Every complete entry from ``start`` on with its index; a record that is just being written is not."""
         index = start - start % WIDTH
-        while (data := self._bundle(index // WIDTH)) is not None:
+        while (data := self.storage.bundle(index // WIDTH)) is not None:
             entries, _ = unpack(data)
             for offset, entry in enumerate(entries):
                 if index + offset >= start:
@@ -88,11 +73,12 @@ class Reader:
                 return
             index += WIDTH
 
-    def _bundle(self, n: int) -> bytes | None:
-        whole = bundle_path(self.folder, n)
-        partial = bundle_path(self.folder, n, 1).parent
-        widths = sorted(partial.iterdir(), key=lambda path: int(path.name), reverse=True) if partial.is_dir() else []
-        for path in (whole, *widths):
-            if path.is_file():
-                return path.read_bytes()
-        return None
+
+def _vkey(storage: Storage) -> str:
+    try:
+        found = storage.vkey()
+    except OSError as error:
+        raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
+    if found is None:
+        raise NotFound("There is no audit log yet.", hint="The first request makes it.")
+    return found

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from isthmus.errors import VerificationFailed
 from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.files import Files, make_folders, sync_folder, write_all
+from isthmus.governance.audit.files import Files, make_folders, sync_folder, tile_keeper, write_all
 from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, unpack
 from isthmus.governance.audit.merkle import leaf_hash
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
 
 
@@ -20,7 +21,7 @@ class Tail:
 
     def __init__(self, folder: Path, files: Files, bundle: int) -> None:
         """Opens that bundle, if it is there; the ones before it must be full."""
-        self.tree = Tree(folder, files, bundle)
+        self.tree = Tree(Folder(folder), tile_keeper(folder, files), bundle)
         self._folder, self._files = folder, files
         self._fd: int | None = None
         self._bundle, self._offset = bundle, 0

@@ -7,14 +7,18 @@ one that is missing is computed again from what lies beneath it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
+from typing import TypeAlias
 
 from isthmus.errors import VerificationFailed
 from isthmus.governance.audit import merkle
-from isthmus.governance.audit.files import Files, make_folders, replace
-from isthmus.governance.audit.layout import HEIGHT, WIDTH, bundle_path, tile_path, unpack
+from isthmus.governance.audit.layout import HEIGHT, WIDTH, unpack
+from isthmus.governance.audit.storage import Storage
+
+#: Keeps a tile: level, number, its hashes.
+Store: TypeAlias = Callable[[int, int, bytes], None]
 
 
 class Tile:
@@ -51,15 +55,15 @@ class Tile:
 
 
 class Tiles:
-    """Full tiles and full bundles, read from disk. Safe to use from several threads."""
+    """Full tiles and full bundles as they are kept. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self.full = lru_cache(maxsize=32)(self._full)
 
     def entries(self, n: int) -> list[bytes]:
         """The entries of a full bundle. Raises :class:`VerificationFailed` where they are not all there."""
-        entries, _ = unpack(_read(bundle_path(self._folder, n), n * WIDTH))
+        entries, _ = unpack(_bundle(self._storage, n))
         if len(entries) != WIDTH:
             raise VerificationFailed(f"Entry {n * WIDTH + len(entries)} is missing from its bundle.")
         return entries
@@ -67,7 +71,7 @@ class Tiles:
     def hashes(self, level: int, n: int) -> list[bytes]:
         """The 256 hashes of a full tile, computed again where the file is missing."""
         with suppress(OSError):
-            data = tile_path(self._folder, level, n).read_bytes()
+            data = self._storage.tile(level, n) or b""
             if len(data) == WIDTH * 32:
                 return [data[at : at + 32] for at in range(0, len(data), 32)]
         if level == 0:
@@ -81,11 +85,11 @@ class Tiles:
 class Tree:
     """The tree of ``size`` leaves. One thread pushes; any may read, as :class:`Tile` objects only ever grow."""
 
-    def __init__(self, folder: Path, files: Files, bundles: int = 0) -> None:
-        """A tree over the first ``bundles`` full bundles of the folder."""
+    def __init__(self, storage: Storage, store: Store, bundles: int = 0) -> None:
+        """A tree over the first ``bundles`` full bundles; ``store`` is called with each tile that fills."""
         self.size = bundles * WIDTH
-        self._folder, self._files = folder, files
-        self._tiles = Tiles(folder)
+        self._store = store
+        self._tiles = Tiles(storage)
         self._edge: list[Tile] = []
         level, count = 0, self.size
         while count or not self._edge:
@@ -102,7 +106,7 @@ class Tree:
             tile.push(value)
             if not tile.full:
                 break
-            self._store(level, tile)
+            self._store(level, tile.n, b"".join(tile.rows[0]))
             value, level = tile.top, level + 1
             if level == len(self._edge):
                 self._edge.append(Tile(0))
@@ -130,15 +134,12 @@ class Tree:
         tile = edge if edge is not None and edge.n == n else self._tiles.full(level, n)
         return b"".join(tile.rows[0][:width])
 
-    def _store(self, level: int, tile: Tile) -> None:
-        path = tile_path(self._folder, level, tile.n)
-        with suppress(OSError):  # a tile that cannot be stored is computed again by whoever needs it
-            make_folders(self._files, path.parent)
-            replace(self._files, path, b"".join(tile.rows[0]))
 
-
-def _read(path: Path, index: int) -> bytes:
+def _bundle(storage: Storage, n: int) -> bytes:
     try:
-        return path.read_bytes()
+        found = storage.bundle(n)
     except OSError as error:
-        raise VerificationFailed(f"Entry {index} cannot be read: {error.strerror} ({path.name}).") from error
+        raise VerificationFailed(f"Entry {n * WIDTH} cannot be read: {error.strerror}.") from error
+    if found is None:
+        raise VerificationFailed(f"Entry {n * WIDTH} is missing, with its whole bundle.")
+    return found

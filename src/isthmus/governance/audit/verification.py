@@ -14,7 +14,7 @@ from isthmus.errors import VerificationFailed
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.checkpoint import Checkpoint
 from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.layout import WIDTH, tile_path
+from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.reader import Reader, Signed
 from isthmus.seams import Receipt
 
@@ -91,7 +91,7 @@ class _KeptHashes:
     """Leaf hashes as the log's tiles keep them: they tell *which* entry was changed, where the root only tells that."""
 
     def __init__(self, reader: Reader) -> None:
-        self._folder, self._n, self._tile = reader.folder, -1, b""
+        self._storage, self._n, self._tile = reader.storage, -1, b""
 
     def agree(self, index: int, leaf: bytes) -> bool:
         """False where a kept hash says otherwise; true where none is kept."""
@@ -99,7 +99,7 @@ class _KeptHashes:
         if n != self._n:
             self._n, self._tile = n, b""
             with suppress(OSError):
-                self._tile = tile_path(self._folder, 0, n).read_bytes()
+                self._tile = self._storage.tile(0, n) or b""
         known = self._tile[at * 32 : at * 32 + 32]
         return len(known) < 32 or known == leaf
 

@@ -1,0 +1,14 @@
+"""``isthmus audit``: read the log, check it, and take it away to check it elsewhere. One file per kind of command."""
+
+from __future__ import annotations
+
+from isthmus.cli.audit import checking, reading
+from isthmus.cli.terminal import group
+
+app = group("The audit log: read it, verify it, export it.")
+
+app.command("list")(reading.list_entries)
+app.command("show")(reading.show_request)
+app.command()(checking.verify)
+app.command()(checking.checkpoint)
+app.command()(checking.export)

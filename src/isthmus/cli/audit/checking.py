@@ -1,0 +1,111 @@
+"""Commands that check the log, and take it away to be checked elsewhere."""
+
+from __future__ import annotations
+
+import json as plain_json
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from isthmus.cli.audit.opening import open_log
+from isthmus.cli.terminal import Config, Json, show
+from isthmus.errors import InvalidRequest
+from isthmus.governance.audit.export import export as write
+from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.verification import Verified, verify_receipt
+from isthmus.governance.audit.verification import verify as check
+from isthmus.seams import Receipt
+
+#: Begins each signature of a signed note (https://c2sp.org/signed-note).
+_SIGNATURE = "— "
+
+
+def verify(
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="An older checkpoint that you kept (repeatable).")
+    ] = None,
+    receipt: Annotated[
+        list[Path] | None, typer.Option("--receipt", help="A receipt that came with an answer (repeatable).")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Check every entry against the log's signed checkpoint, and against what you kept."""
+    reader = open_log(config)
+    older = [_opened(reader, path) for path in checkpoint or ()]
+    older += [verify_receipt(reader, _receipt(path)) for path in receipt or ()]
+    verified = check(reader, older)
+    plain = {
+        "log": verified.checkpoint.origin,
+        "size": verified.checkpoint.size,
+        "root": verified.checkpoint.root.hex(),
+        "older": list(verified.older),
+        "pending": verified.pending,
+    }
+    show(plain, json, lambda console: _render_verified(console, verified))
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet, or is empty.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Copy the log into a folder that a stranger can check offline with verify.py and openssl."""
+    size = write(open_log(config), folder)
+    plain = {"folder": str(folder), "size": size}
+    command = f"python3 {folder}/verify.py {folder} {folder}/vkey"
+    show(plain, json, lambda console: console.print(f"{size} entries in {folder}. Check them with:\n{command}"))
+
+
+def checkpoint(config: Config = None, json: Json = False) -> None:
+    """Print the newest signed checkpoint: keep it where the log's operator cannot reach it."""
+    reader = open_log(config)
+    signed = reader.checkpoint()
+    plain = {"checkpoint": signed.note, "size": signed.checkpoint.size, "vkey": reader.verifier.vkey}
+    show(plain, json, lambda console: console.out(signed.note, end=""))
+
+
+def _opened(reader: Reader, path: Path) -> Signed:
+    note = _text(path)
+    if not any(line.startswith(_SIGNATURE) for line in note.splitlines()):
+        raise InvalidRequest(f"{path} is not a checkpoint.", hint="Keep what `isthmus audit checkpoint` prints.")
+    return Signed(reader.verifier.open(note), note)
+
+
+def _receipt(path: Path) -> Receipt:
+    try:
+        plain = plain_json.loads(_text(path))
+        return Receipt(
+            **{**{field.name: plain[field.name] for field in fields(Receipt)}, "proof": tuple(plain["proof"])}
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidRequest(
+            f"{path} is not a receipt: {error!r}.", hint="Save the JSON that came with the answer."
+        ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read: {error.strerror}.", hint="Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{path} is not UTF-8 text.", hint="Check the path.") from error
+
+
+def _render_verified(console: Console, verified: Verified) -> None:
+    size, older = verified.checkpoint.size, ", ".join(map(str, verified.older))
+    console.print(f"[green]The record holds[/]: {size} entries of {escape(verified.checkpoint.origin)}.")
+    if verified.pending:
+        console.print(f"{verified.pending} newer entries are not signed for yet.", style="dim")
+    console.print(f"It begins as the checkpoints of {older} entries say." if older else _NOTHING_KEPT)
+
+
+_NOTHING_KEPT = (
+    "This says that the log fits its own signature. Keep `isthmus audit checkpoint` elsewhere, and give it with\n"
+    "--checkpoint next time: then it also says that nothing before it was changed."
+)
