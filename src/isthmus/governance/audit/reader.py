@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
 from isthmus.governance.audit.checkpoint import Checkpoint, Verifier
 from isthmus.governance.audit.layout import WIDTH, unpack
+from isthmus.governance.audit.rotation import trusted
 from isthmus.governance.audit.storage import Storage
 
 _TRIES = 5
@@ -47,12 +48,14 @@ def _newest(notes: list[bytes], verifier: Verifier) -> Signed | None:
 
 
 class Reader:
-    """The log in ``storage``. ``verifier`` is the log's own key unless a trusted one is given."""
+    """The log in ``storage``. ``verifier`` is the log's own key unless a trusted one is given; either stands for all
+    keys that rotations link to it."""
 
     def __init__(self, storage: Storage, verifier: Verifier | None = None) -> None:
         """Raises :class:`NotFound` where there is no log."""
         self.storage = storage
-        self.verifier = verifier or Verifier.parse(_vkey(storage))
+        own = Verifier.parse(_vkey(storage))
+        self.verifier = trusted(verifier or own, storage.rotations(), own)
 
     def checkpoint(self) -> Signed:
         """The newest checkpoint. Raises :class:`NotFound` before the first flush."""

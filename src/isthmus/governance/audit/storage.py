@@ -10,7 +10,7 @@ from typing import Protocol
 
 from isthmus.governance.audit.layout import bundle_path, tile_path
 
-VKEY, CHECKPOINT = "vkey", "checkpoint"
+VKEY, CHECKPOINT, ROTATION = "vkey", "checkpoint", "rotation"
 #: The log in use writes its checkpoints to these by turns, in place: a torn one leaves the one before it.
 SLOTS = (CHECKPOINT, "checkpoint.alternate")
 
@@ -21,6 +21,10 @@ class Storage(Protocol):
 
     def vkey(self) -> str | None:
         """The log's public key, as it states it itself."""
+        ...
+
+    def rotations(self) -> list[bytes]:
+        """The rotations of the log's key (:mod:`isthmus.governance.audit.rotation`), in order."""
         ...
 
     def notes(self) -> list[bytes]:
@@ -45,6 +49,12 @@ class Folder:
     def vkey(self) -> str | None:
         found = _read(self.path / VKEY)
         return None if found is None else found.decode("utf8", "replace").strip()
+
+    def rotations(self) -> list[bytes]:
+        found: list[bytes] = []
+        while note := _read(self.path / ROTATION / str(len(found) + 1)):
+            found.append(note)
+        return found
 
     def notes(self) -> list[bytes]:
         return [note for slot in SLOTS if (note := _read(self.path / slot))]
