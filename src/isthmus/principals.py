@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from isthmus.errors import Forbidden
@@ -27,3 +28,9 @@ class Principal:
         """Raise :class:`Forbidden` unless the principal has the role."""
         if role not in self.roles:
             raise Forbidden(f"This needs the role {role!r}.", details={"role": role})
+
+
+def operator() -> str:
+    """Who runs this process, for the record: the number of the system's user (``uid:1000``), as a name is personal
+    data. Where people share a user or use sudo, it is that user's."""
+    return f"uid:{os.getuid()}"

@@ -59,6 +59,12 @@ def load(name: str, settings: GuardSettings, pool: Pool) -> Guard:
     return guard
 
 
+def versions(settings: GuardSettings) -> dict[str, str]:
+    """For each guard in force, the distribution that it comes from, with its version. Raises :class:`ConfigInvalid`."""
+    entries = {name: _entry(name) for name in sorted({*settings.input, *settings.output})}
+    return {name: f"{entry.dist.name} {entry.dist.version}" if entry.dist else "" for name, entry in entries.items()}
+
+
 def _entry(name: str) -> EntryPoint:
     found = entry_points(group=GROUP)
     if name not in found.names:

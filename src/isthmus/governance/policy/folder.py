@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -12,8 +13,16 @@ from isthmus.governance.policy.policyset import PolicySet
 from isthmus.seams import Ask, Decision, Policy
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A set that was read and is valid, and is not in force yet."""
+
+    policies: PolicySet
+    policy: Policy
+
+
 class PolicyFolder:
-    """A policy that can be replaced as a whole while it is asked. The files are not watched: ``reload`` reads them.
+    """A policy that can be replaced as a whole while it is asked. The files are not watched: ``read`` reads them.
 
     Raises what :meth:`PolicySet.load` raises: without a valid set there is no policy, and nothing starts.
     """
@@ -22,29 +31,31 @@ class PolicyFolder:
         self.folder = folder
         self._today = today
         self._memo = memo
-        self._current = self._read()
+        self._current = self.read()
 
     @property
     def hash(self) -> str:
-        return self._current[1].hash
+        return self._current.policy.hash
 
     @property
     def policies(self) -> PolicySet:
         """The set in force."""
-        return self._current[0]
+        return self._current.policies
 
     def decide(self, ask: Ask) -> Decision:
         """By the set in force when the question is put. Never raises."""
-        return self._current[1].decide(ask)
+        return self._current.policy.decide(ask)
+
+    def read(self) -> Candidate:
+        """What the folder holds now, to be put in force. Raises what :meth:`PolicySet.load` raises."""
+        policies = PolicySet.load(self.folder)
+        return Candidate(policies, Memo(CedarPolicy(policies, self._today), self._today, self._memo))
+
+    def adopt(self, candidate: Candidate) -> None:
+        """Put it in force, at once for every question that follows, with nothing remembered."""
+        self._current = candidate
 
     def reload(self) -> PolicySet:
-        """Put what the folder holds now in force, at once for every question that follows, with nothing remembered.
-
-        Raises what :meth:`PolicySet.load` raises; then the set that was in force stays.
-        """
-        self._current = self._read()
-        return self._current[0]
-
-    def _read(self) -> tuple[PolicySet, Policy]:
-        policies = PolicySet.load(self.folder)
-        return policies, Memo(CedarPolicy(policies, self._today), self._today, self._memo)
+        """Read and adopt. Raises what :meth:`read` raises; then the set that was in force stays."""
+        self.adopt(self.read())
+        return self.policies

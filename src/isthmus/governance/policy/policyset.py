@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cedarpy
@@ -28,12 +28,14 @@ def policy_folder(settings: Settings, home: Home) -> Path:
 @dataclass(frozen=True, slots=True)
 class PolicySet:
     """``rules`` in reading order. ``hash`` is ``sha256:…`` over the schema's text and, in order of their names, each
-    file's name and text, each of them ended by a zero byte, with lines ended by ``\\n``."""
+    file's name and text, each of them ended by a zero byte, with lines ended by ``\\n``. ``files`` has the
+    ``sha256:…`` of each file's text by its name."""
 
     rules: tuple[Rule, ...]
     hash: str
     handle: cedarpy.PolicySet
     schema: cedarpy.Schema
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> PolicySet:
@@ -54,7 +56,9 @@ class PolicySet:
         handle = cedarpy.PolicySet.from_str("\n".join(rule.text for rule in rules))
         if len(handle) != len(rules):
             raise PolicyInvalid(f"{folder}: {len(rules)} rules were read, but Cedar sees {len(handle)}.")
-        return cls(rules, _hash(schema_text, texts), handle, schema)
+        return cls(
+            rules, _hash(schema_text, texts), handle, schema, {name: _sha256(text) for name, text in texts.items()}
+        )
 
     def named(self, names: Iterable[str]) -> tuple[Rule, ...]:
         """The rules of those names, in reading order."""
@@ -115,4 +119,8 @@ def _unreadable(path: Path, error: OSError) -> PolicyUnavailable:
 
 def _hash(schema: str, texts: dict[str, str]) -> str:
     parts = (schema, *(part for name, text in texts.items() for part in (name, text)))
-    return "sha256:" + hashlib.sha256("".join(part + "\0" for part in parts).encode()).hexdigest()
+    return _sha256("".join(part + "\0" for part in parts))
+
+
+def _sha256(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
