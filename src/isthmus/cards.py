@@ -60,7 +60,8 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class Card:
     """One model of the catalogue. ``context`` in tokens; ``digest`` is ``sha256:…`` of the weights, where we hold them;
-    ``retention`` is what the vendor keeps: "none", a duration such as "30d", or "" (not declared)."""
+    ``retention`` is what the vendor keeps: "none", a duration such as "30d", or "" (not declared). ``host`` is who
+    receives what is sent: host and port of the model's server, "" for a model in this process."""
 
     id: str
     provider: str
@@ -75,6 +76,7 @@ class Card:
     clearance: Clearance = field(default_factory=Clearance)
     terms: Terms | None = None
     price: Price = field(default_factory=Price)
+    host: str = ""
 
     @property
     def open(self) -> bool:

@@ -132,7 +132,8 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """Texts to embed, with the same who, why and labels as a chat request. ``kind``: "query" or "passage"."""
+    """Texts to embed, with the same who, why and labels as a chat request. ``kind``: "query" or "passage". ``of`` is
+    the request that a query is part of, ``collection`` where passages belong."""
 
     id: str
     principal: Principal
@@ -141,6 +142,8 @@ class EmbedRequest:
     purpose: str = ""
     floor: Label = PUBLIC
     kind: Literal["query", "passage"] = "passage"
+    of: str = ""
+    collection: str = ""
 
     @property
     def label(self) -> Label:

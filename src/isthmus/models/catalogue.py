@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from isthmus.cards import Card, Clearance, Openness, Price, Terms
 from isthmus.config import ClearanceSettings, Home, ModelSettings, OpennessSettings, Settings, TermsSettings
 from isthmus.labels import Level
+from isthmus.models.openai_compatible.rows import ROWS
 from isthmus.models.weights import known_digest, locate
 
 #: The embedder that is always there, named in the file or not.
@@ -78,7 +80,18 @@ def _card(model: ModelSettings, home: Home | None, today: date) -> Card:
         clearance=_clearance(model, today),
         terms=_terms(model.terms),
         price=Price(price.input, price.output, price.cached, price.currency, price.per),
+        host=_host(model),
     )
+
+
+def _host(model: ModelSettings) -> str:
+    """Host, and port where one is given, of the model's server: never a user or password that stands before it."""
+    row = ROWS.get(model.provider)
+    url = model.base_url or (row.base_url if row else None)
+    try:
+        return "" if url is None else urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:  # no URL at all: the provider says so when it is made
+        return ""
 
 
 def _clearance(model: ModelSettings, today: date) -> Clearance:

@@ -58,11 +58,11 @@ class Labeller:
 
         Raises :class:`RequestTooLarge`, :class:`GuardBlocked` and :class:`isthmus.errors.GuardUnavailable`.
         """
-        self._bound([text.text for text in request.texts()] + _other_texts(request))
+        self._bound([text.text for text in request.texts()] + other_texts(request))
         found: list[Finding] = []
         turns = _Turns(request.principal.id, found, {})
         messages = tuple([await self._message(message, turns) for message in request.messages])
-        extra = [await self._label(text, found) for text in _other_texts(request)]
+        extra = [await self._label(text, found) for text in other_texts(request)]
         extra += [await self._recognise(whole) for whole in _wholes(request)]
         extra += turns.calls.values()
         return replace(request, messages=messages, floor=request.floor.join(join(extra))), Findings(tuple(found))
@@ -130,7 +130,7 @@ def _wholes(request: ChatRequest) -> list[str]:
     return ["\n".join(pieces), "".join(pieces), " ".join(request.sampling.stop)]
 
 
-def _other_texts(request: ChatRequest) -> list[str]:
+def other_texts(request: ChatRequest) -> list[str]:
     """Typed text outside the parts, all of which leaves too: tools, schemas, stop words, addresses of images, names
     and ids of calls."""
     texts = [" ".join([tool.name, tool.description, *_strings(tool.parameters)]) for tool in request.tools]
@@ -163,7 +163,10 @@ async def check(guards: Sequence[Guard], text: str, stage: Stage) -> Verdict:
     for guard in guards:
         verdict = await guard.check(text, stage)
         if verdict.action == "block":
-            raise GuardBlocked(f"The guard {guard.name!r} blocked this text.", details={"rule": verdict.rule})
+            raise GuardBlocked(
+                f"The guard {guard.name!r} blocked this text.",
+                details={"rule": verdict.rule, "findings": Findings(verdict.findings).as_dict()},
+            )
         label = label.join(verdict.label)
         findings += verdict.findings
     return Verdict("allow", label, tuple(findings))
