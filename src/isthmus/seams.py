@@ -65,7 +65,7 @@ class Ask:
     purpose: str = ""
 
 
-Obligation: TypeAlias = Literal["pseudonymise", "review", "mark"]
+Obligation: TypeAlias = Literal["pseudonymise", "review", "mark", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +284,16 @@ class Keys(Protocol):
 
 
 class Vault(Protocol):
-    """Salted commitments to content: they can be opened while the salt's key exists, and tell nothing after."""
+    """Salted commitments to content, and content that policy says keep, sealed. Both hang on a secret of the subject
+    (a principal's id): once that is destroyed, commitments tell nothing and content cannot be opened."""
 
-    def commit(self, request: str, text: str) -> str: ...
+    async def commit(self, subject: str, request: str, text: str) -> str:
+        """64 hex digits. Raises :class:`isthmus.errors.StoreUnavailable`."""
+        ...
+
+    async def keep(self, subject: str, request: str, model: str, texts: Mapping[str, str]) -> Mapping[str, str]:
+        """On disk when it returns; for each kind of text the SHA-256 of its ciphertext. Raises StoreUnavailable."""
+        ...
 
 
 class Clock(Protocol):

@@ -25,8 +25,9 @@ from isthmus.data.keys import Keys, open_keys
 from isthmus.data.parsing.reader import Reader
 from isthmus.data.passages import Passages
 from isthmus.data.provenance import StoredProvenance, fingerprint_key
+from isthmus.data.vault import Vault, open_vault
 from isthmus.errors import ConfigInvalid, IsthmusError
-from isthmus.governance.audit.commitments import Commitments
+from isthmus.governance.audit.commitments import commitment
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal, Place
 from isthmus.governance.audit.log import Log
@@ -126,7 +127,11 @@ class Parts:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.log, Commitments(self.home.secrets / "commitments"))
+        return Recorder(self.log, self.vault)
+
+    @cached_property
+    def vault(self) -> Vault:
+        return open_vault(self.database, self.home, commitment, self.clock.now)
 
     @cached_property
     def policy(self) -> PolicyFolder:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, VerificationFailed
 from isthmus.governance.audit import merkle
-from isthmus.governance.audit.commitments import Commitments, commitment
 from isthmus.governance.audit.entries import decode, encode
 from isthmus.governance.audit.export import export
 from isthmus.governance.audit.files import Files
@@ -334,35 +333,6 @@ async def test_an_export_is_a_log_to_read(tmp_path: Path) -> None:
     (partial,) = (tmp_path / "out" / "tile" / "0" / "001.p").iterdir()
     assert partial.name == "44"
     assert partial.read_bytes()[-32:] == merkle.leaf_hash(list(copy.entries())[-1][1])
-
-
-# ---------------------------------------------------------------- commitments
-
-
-def test_commitments_open_and_tell_nothing_without_the_salt(tmp_path: Path) -> None:
-    vault = Commitments(tmp_path / "secrets" / "commitments")
-    committed = vault.commit("r1", "the text")
-    assert vault.check("r1", "the text", committed)
-    assert not vault.check("r1", "another text", committed)
-    assert not vault.check("r2", "the text", committed)
-    assert commitment(vault.salt("r1"), "the text") == committed
-    assert Commitments(tmp_path / "secrets" / "commitments").commit("r1", "the text") == committed
-    assert Commitments(tmp_path / "other").commit("r1", "the text") != committed
-    assert vault.commit("r\ud800", "\ud800") != committed  # hostile text is text
-
-
-@pytest.mark.parametrize("harm", ["readable", "short"])
-def test_a_commitments_key_that_is_not_private_or_damaged(tmp_path: Path, harm: str) -> None:
-    path = tmp_path / "commitments"
-    Commitments(path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-    if harm == "readable":
-        path.chmod(0o644)
-    else:
-        path.write_bytes(b"short")
-    with pytest.raises(AuditUnavailable):
-        Commitments(path)
 
 
 def test_a_key_file_is_read_back(tmp_path: Path) -> None:

@@ -78,12 +78,13 @@ class Database:
         with self.read() as connection:
             return version(connection, name)
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the file and empty it, where no reader stands in the way."""
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file and empty it. False where a reader stood in the way to the end."""
         with _explained(self.path), self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (busy, _, _) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
 
     def close(self) -> None:
         self._engine.dispose()

@@ -12,7 +12,7 @@ from isthmus.seams import Ask, Decision, Obligation, Policy
 
 AUTO = "auto"
 #: Obligations that the pipeline meets by itself; a decision that asks for another is not an admission yet.
-MET: frozenset[Obligation] = frozenset({"mark"})
+MET: frozenset[Obligation] = frozenset({"mark", "keep"})
 
 
 @dataclass(frozen=True, slots=True)

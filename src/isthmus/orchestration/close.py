@@ -16,7 +16,7 @@ from isthmus.labels import PUBLIC, Label, Level
 from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, Passage, TextDelta, Usage, fold
 from isthmus.models.streams import closing
 from isthmus.orchestration.admission import Admission
-from isthmus.orchestration.record import Recorder, code, money
+from isthmus.orchestration.record import Ended, Recorder, code, money
 from isthmus.seams import Limits, Provenance, Receipt
 
 _CHARACTERS_PER_TOKEN = 4
@@ -102,7 +102,8 @@ class Closer:
         _remember(self.provenance, run.request, answer.text, answer.reasoning, *calls)
         await self.provenance.keep(run.request.label)
         citations = [citation.as_dict() for citation in self.cite(answer.text, run.passages)]
-        index = await self.recorder.outcome(run.request, run.card, answer, {"error": error} if error else {})
+        decision = run.admission.decisions[run.card.id]
+        index = await self.recorder.outcome(run.request, Ended(run.card, decision, answer, error))
         return {
             **_facts(run, answer),
             "citations": citations,

@@ -1,22 +1,24 @@
 """Stops 6 and 8, the evidence: intent before a call, outcome after it, and every refusal, as events of the log.
 
-An event holds decisions, labels, ids and salted commitments; never content. Money is written as decimal text, times in
-whole milliseconds, so that the bytes that are hashed do not depend on how a float prints.
+An event holds decisions, labels, ids and salted commitments; never content. Where the decision says ``keep``, content
+is sealed in the vault first, and the event holds the hash of what was sealed. Money is written as decimal text, times
+in whole milliseconds, so that the bytes that are hashed do not depend on how a float prints.
 """
 
 from __future__ import annotations
 
+import json
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from isthmus.cards import Card
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, StoreUnavailable
 from isthmus.messages import ChatRequest, Completion, EmbedRequest, Passage, Usage
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.label import Findings
-from isthmus.seams import AuditLog, Receipt, Vault
+from isthmus.seams import AuditLog, Decision, Receipt, Vault
 
 
 def money(card: Card, usage: Usage) -> dict[str, str]:
@@ -37,6 +39,16 @@ class Intent:
     attempt: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended: its answer, whole or in part, under which decision, and the error's code if it failed."""
+
+    card: Card
+    decision: Decision
+    answer: Completion
+    error: str | None = None
+
+
 class Recorder:
     """Writes the events of one request. Every method raises :class:`isthmus.errors.AuditUnavailable` when it cannot."""
 
@@ -45,8 +57,10 @@ class Recorder:
         self._vault = vault
 
     async def intent(self, request: ChatRequest | EmbedRequest, intent: Intent) -> None:
-        """On disk before a call that leaves the premises; written before any other."""
+        """On disk before a call that leaves the premises; written before any other. What is to be kept of the prompt
+        is sealed and on disk before either. Raises :class:`StoreUnavailable` too."""
         card, decision = intent.card, intent.admission.decisions[intent.card.id]
+        kept = await self._keep(request, card, decision, {"prompt": content(request)})
         event = {
             **_who(request, "intent"),
             "model": card.id,
@@ -58,13 +72,18 @@ class Recorder:
             "denied": intent.admission.denied(),
             "findings": intent.findings.as_dict(),
             "passages": [_passage(passage) for passage in intent.passages],
-            "prompt": self._vault.commit(request.id, _content(request)),
+            "prompt": await self._vault.commit(request.principal.id, request.id, content(request)),
             "attempt": intent.attempt,
+            **kept,
         }
         await self._log.append(event, flush=card.leaves)
 
-    async def outcome(self, request: ChatRequest, card: Card, answer: Completion, facts: Mapping[str, object]) -> int:
-        """The answer's facts, on disk. Returns the entry's index."""
+    async def outcome(self, request: ChatRequest, ended: Ended) -> int:
+        """The answer's facts, on disk, after what is to be kept of it. Returns the entry's index.
+
+        Where the vault fails, the entry says so and :class:`StoreUnavailable` is raised: the answer must not end well.
+        """
+        card, answer = ended.card, ended.answer
         event = {
             **_who(request, "outcome"),
             "model": card.id,
@@ -79,10 +98,24 @@ class Recorder:
                 "estimated": answer.usage.estimated,
             },
             "cost": money(card, answer.usage),
-            "answer": self._vault.commit(request.id, answer.text),
-            **facts,
         }
-        return await self._log.append(event, flush=True)
+        error = {"error": ended.error} if ended.error else {}
+        try:
+            kept = await self._keep(request, card, ended.decision, _said(answer))
+            committed = await self._vault.commit(request.principal.id, request.id, answer.text)
+        except StoreUnavailable as unavailable:
+            await self._log.append({**event, "error": unavailable.code, **error}, flush=True)
+            raise
+        return await self._log.append({**event, "answer": committed, **kept, **error}, flush=True)
+
+    async def _keep(
+        self, request: ChatRequest | EmbedRequest, card: Card, decision: Decision, texts: Mapping[str, str]
+    ) -> dict[str, object]:
+        """Seal the texts, by kind, if the decision says so; what the entry tells of it."""
+        if "keep" not in decision.obligations:
+            return {}
+        sealed = await self._vault.keep(request.principal.id, request.id, card.id, texts)
+        return {"kept": True, "sealed": dict(sealed)}
 
     async def embedded(self, request: EmbedRequest, card: Card, tokens: int) -> int:
         """The outcome of an embedding call, on disk."""
@@ -131,7 +164,18 @@ def _passage(passage: Passage) -> dict[str, object]:
     return {"document": passage.document, "chunk": passage.chunk, "collection": passage.collection}
 
 
-def _content(request: ChatRequest | EmbedRequest) -> str:
-    """What is committed to: every text that is sent, in order, so that a dispute can be settled by opening it."""
+def content(request: ChatRequest | EmbedRequest) -> str:
+    """What is committed to, and kept: every text that is sent, in order, so that a dispute can be settled."""
     texts = request.texts() if isinstance(request, ChatRequest) else request.texts
     return "\x1e".join(text.text for text in texts)
+
+
+def _said(answer: Completion) -> dict[str, str]:
+    """What is kept of an answer, by kind: its text always, the rest where there is any."""
+    calls = [{"name": call.name, "arguments": call.arguments} for call in answer.tool_calls]
+    rest = {
+        "reasoning": answer.reasoning,
+        "refusal": answer.refusal,
+        "calls": json.dumps(calls) if calls else "",
+    }
+    return {"answer": answer.text, **{kind: text for kind, text in rest.items() if text}}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from isthmus.errors import StoreUnavailable
 
 #: The revision this program works with: the last file in ``versions``.
-HEAD = "0002"
+HEAD = "0003"
 
 
 def upgrade(engine: Engine) -> None:
