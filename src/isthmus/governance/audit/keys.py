@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.checkpoint import Signer, Verifier
-from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
-from isthmus.governance.audit.storage import VKEY
+from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder, write_all
+from isthmus.governance.audit.rotation import trusted
+from isthmus.governance.audit.storage import VKEY, Folder
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
@@ -41,23 +42,52 @@ def open_signer(folder: Path, path: Path, origin: str | None, files: Files) -> S
     """The signer of the log in ``folder``; at first use it makes the key, the name and the ``vkey`` file.
 
     Raises :class:`AuditUnavailable` where a log exists whose key is gone, or is another, or has another name: a log
-    never changes hands silently.
+    never changes hands silently. A rotation whose process died once it counted is finished here.
     """
-    vkey = folder / VKEY
-    if not vkey.exists():
+    if not (folder / VKEY).exists():
         key = load_key(path) if path.exists() else make_key(path, files)
         signer = Signer(origin or f"isthmus.local/{secrets.token_hex(4)}", key)
-        replace(files, vkey, f"{signer.verifier.vkey}\n".encode())
-        os.chmod(vkey, 0o644)  # public
-        sync_folder(files, folder)
+        publish(folder, signer.verifier, files)
         return signer
-    known = Verifier.parse(vkey.read_text(encoding="utf8"))
-    if origin not in (None, known.name):
-        raise AuditUnavailable(f"This log is called {known.name!r}, not {origin!r}.", hint="Correct audit.origin.")
-    signer = Signer(known.name, load_key(path))
-    if signer.verifier.id != known.id:
+    own = Verifier.parse((folder / VKEY).read_text(encoding="utf8"))
+    if origin not in (None, own.name):
+        raise AuditUnavailable(f"This log is called {own.name!r}, not {origin!r}.", hint="Correct audit.origin.")
+    known = trusted(own, Folder(folder).rotations(), own)
+    finish_rotation(path, known, files)
+    signer = Signer(known.name, load_key(path), known.retired)
+    if signer.verifier != known:
         raise AuditUnavailable(f"The signing key {path} is not the one of this log ({known.id.hex()}).", hint=_RESTORE)
     return signer
+
+
+def publish(folder: Path, verifier: Verifier, files: Files) -> None:
+    """Say in the log's folder which key is its own."""
+    replace(files, folder / VKEY, f"{verifier.vkey}\n".encode())
+    os.chmod(folder / VKEY, 0o644)  # public
+    sync_folder(files, folder)
+
+
+def coming(path: Path) -> Path:
+    """Where the key waits that will take over from the one in ``path``."""
+    return path.with_name(f"{path.name}.next")
+
+
+def finish_rotation(path: Path, known: Verifier, files: Files) -> None:
+    """Put the new private key in the place of the old one, which is overwritten, if it is the log's by now.
+
+    A disk may keep what is overwritten elsewhere (copies on write, spare blocks of an SSD, backups).
+    """
+    if not coming(path).exists() or load_key(coming(path)).public_key() != known.key:
+        return
+    if path.exists():
+        fd = files.open(path, os.O_WRONLY)
+        try:
+            write_all(files, fd, bytes(path.stat().st_size))
+            files.sync(fd)
+        finally:
+            files.close(fd)
+    files.rename(coming(path), path)
+    sync_folder(files, path.parent)
 
 
 _RESTORE = "Restore the log's signing key from its backup; nothing is recorded without it."
