@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,9 +49,27 @@ def err() -> Console:
 def show(plain: object, json: bool, render: Callable[[Console], None]) -> None:
     """Print ``plain`` as one JSON object, or let ``render`` print it for people."""
     if json:
-        sys.stdout.write(msgspec.json.encode(plain).decode() + "\n")
+        sys.stdout.write(visible(msgspec.json.encode(plain).decode()) + "\n")
     else:
         render(out())
+
+
+def visible(text: str) -> str:
+    """One line of text, with every character that a terminal would obey instead of showing (controls, line ends,
+    directions) as ``\\uXXXX``: what others wrote must not draw on it. In JSON this spells the same data."""
+    return text if text.isprintable() else _HIDDEN.sub(_escaped, text)
+
+
+#: Whatever may not be printable: most texts hold none of it.
+_HIDDEN = re.compile(r"[^\x20-\x7e]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
 
 def progress(quiet: bool = False) -> Progress:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from isthmus.cli.audit import checking, reading
+from isthmus.cli.audit import checking, search, story
 from isthmus.cli.terminal import group
 
 app = group("The audit log: read it, verify it, export it.")
 
-app.command("list")(reading.list_entries)
-app.command("show")(reading.show_request)
+app.command("list")(search.list_entries)
+app.command("search")(search.search)
+app.command("show")(story.show_request)
 app.command()(checking.verify)
 app.command()(checking.checkpoint)
 app.command()(checking.export)
