@@ -147,10 +147,17 @@ class Retrieval:
 
 
 class Retriever(Protocol):
-    """Only what the principal may read is ever scored."""
+    """Only what the principal may read is ever scored. ``of`` is the request that the query is part of."""
 
     async def retrieve(
-        self, query: Text, principal: Principal, *, collections: Sequence[str], limit: int, purpose: str = ""
+        self,
+        query: Text,
+        principal: Principal,
+        *,
+        collections: Sequence[str],
+        limit: int,
+        purpose: str = "",
+        of: str = "",
     ) -> Retrieval: ...
 
 

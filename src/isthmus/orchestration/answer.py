@@ -47,6 +47,7 @@ class Caller:
             try:
                 reservation = self._limits.reserve(request.principal, card, _estimate(request, card))
             except LimitExceeded as error:
+                await self._recorder.failed(request, error, card, attempt)
                 last = error
                 continue
             try:
@@ -55,7 +56,7 @@ class Caller:
                 return Opened(card, await Primed.start(_checked(events)), reservation)
             except Upstream as error:
                 self._limits.settle(reservation, 0.0)
-                await self._recorder.failed(request, error, card)
+                await self._recorder.failed(request, error, card, attempt)
                 last = error
             except BaseException:
                 self._limits.settle(reservation, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from isthmus.cards import Card
 from isthmus.messages import EmbedRequest
 from isthmus.orchestration.admission import admit_embedder
@@ -34,6 +36,10 @@ class RecordedEmbedder:
             return await self._embedder.embed(request)
         admission = admit_embedder(request, card, self._policy)
         await self._recorder.intent(request, Intent(admission, card, f"{request.kind} to embed", Findings()))
-        embeddings = await self._embedder.embed(request)
+        try:
+            embeddings = await self._embedder.embed(request)
+        except BaseException as error:
+            await asyncio.shield(self._recorder.stopped(request, error))
+            raise
         await self._recorder.embedded(request, card, embeddings.tokens)
         return embeddings

@@ -8,10 +8,10 @@ Whether the documents hold an answer at all is decided here, from scores, and no
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from isthmus.messages import ChatRequest, Message, Passage, Text
-from isthmus.orchestration.label import check
+from isthmus.orchestration.label import Findings, check
 from isthmus.seams import Guard, Retrieval, Retriever
 
 NOTHING_FOUND = (
@@ -29,12 +29,14 @@ _CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """The request with its passages in front, the passages in the order of their numbers, and whether to ask at all."""
+    """The request with its passages in front, the passages in the order of their numbers, whether to ask at all, and
+    what guards found in the passages."""
 
     request: ChatRequest
     passages: tuple[Passage, ...] = ()
     relevant: bool = True
     reason: str = ""
+    found: Findings = field(default_factory=Findings)
 
 
 class Grounder:
@@ -53,17 +55,18 @@ class Grounder:
             return Grounded(request)
         collections = () if knowledge == ("*",) else knowledge
         found: Retrieval = await self._retriever.retrieve(
-            query, request.principal, collections=collections, limit=self._limit, purpose=request.purpose
+            query, request.principal, collections=collections, limit=self._limit, purpose=request.purpose, of=request.id
         )
         if not found.relevant:
             return Grounded(request, (), relevant=False, reason=found.reason)
         fitting = _fitting(found.passages, self._tokens * _CHARACTERS_PER_TOKEN)
-        passages = tuple([await self._guarded(passage) for passage in fitting])
-        return Grounded(_with_passages(request, passages), passages, reason=found.reason)
-
-    async def _guarded(self, passage: Passage) -> Passage:
-        verdict = await check(self._guards, passage.text, "passage")
-        return replace(passage, label=passage.label.join(verdict.label))
+        verdicts = [await check(self._guards, passage.text, "passage") for passage in fitting]
+        passages = tuple(
+            replace(passage, label=passage.label.join(verdict.label))
+            for passage, verdict in zip(fitting, verdicts, strict=True)
+        )
+        findings = Findings(tuple(finding for verdict in verdicts for finding in verdict.findings))
+        return Grounded(_with_passages(request, passages), passages, reason=found.reason, found=findings)
 
 
 def _query(request: ChatRequest) -> Text | None:

@@ -175,7 +175,7 @@ class Ingest:
         reading = await self._reader.read(data, Path(found.source).name)
         # (3) Guard every chunk; (4) embed it under the label that came out.
         labels = await self._labels(reading, place.label)
-        chunks = await self._embed(reading, labels, place.spec.principal)
+        chunks = await self._embed(reading, labels, place.spec)
         # (5) Record the intent, on disk; (6) store in one transaction; (7) record the outcome.
         change: Status = "added" if stored is None else "updated"
         event = place.event(found.source) | {
@@ -203,7 +203,7 @@ class Ingest:
             labels.append(base.join(contexts[context]).join(verdict.label))
         return labels
 
-    async def _embed(self, reading: Reading, labels: Sequence[Label], principal: Principal) -> tuple[NewChunk, ...]:
+    async def _embed(self, reading: Reading, labels: Sequence[Label], spec: Spec) -> tuple[NewChunk, ...]:
         made: list[NewChunk] = []
         pairs = list(zip(reading.chunks, labels, strict=True))
         for start in range(0, len(pairs), _BATCH):
@@ -212,7 +212,8 @@ class Ingest:
                 Text(f"{_context(reading.parsed.title, chunk.headings)}\n{chunk.text}", label, "passage")
                 for chunk, label in batch
             )
-            request = EmbedRequest(f"ingest_{secrets.token_hex(8)}", principal, self._embedder.card.id, texts)
+            id = f"ingest_{secrets.token_hex(8)}"
+            request = EmbedRequest(id, spec.principal, self._embedder.card.id, texts, collection=spec.collection)
             vectors = (await self._embedder.embed(request)).vectors
             made += [
                 NewChunk(chunk.text, chunk.start, chunk.end, chunk.page, chunk.headings, label, vector)

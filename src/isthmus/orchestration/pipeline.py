@@ -75,6 +75,7 @@ class Pipeline:
     async def open(self, request: ChatRequest, knowledge: tuple[str, ...] = ()) -> Answer:
         """Stops 2 to 6. Returns once the model's first words are there, so that errors before them have a status."""
         candidates(request.model, self.cards)  # a model that does not exist is the client's mistake, not a decision
+        findings = Findings()
         try:
             request, findings = await self.labeller.chat(request)  # 2
             grounded = await self.grounder.ground(request, knowledge)  # 3
@@ -85,14 +86,16 @@ class Pipeline:
             route = self.router.route(request, admission)  # 5
             return await self._call(grounded, findings, admission, route)  # 6
         except BaseException as error:
-            await asyncio.shield(self.recorder.stopped(request, error))
+            await asyncio.shield(self.recorder.stopped(request, error, findings))
             raise
 
     async def _call(self, grounded: Grounded, findings: Findings, admission: Admission, route: Route) -> Answer:
         request = grounded.request
 
         def intent(card: Card, attempt: int) -> Intent:
-            return Intent(admission, card, route.reason, findings, grounded.passages, attempt)
+            return Intent(
+                admission, card, route.reason, findings, grounded.passages, attempt, grounded.found, route.candidates
+            )
 
         opened = await self.caller.open(request, route.candidates, intent)
         run = Run(request, opened.card, route.reason, admission, grounded.passages, opened.reservation)
@@ -113,13 +116,14 @@ class Pipeline:
         card = self.cards.get(request.model)
         if card is None or card.kind != "embedding":
             raise ModelNotFound(f"There is no embedding model {request.model[:100]!r}.")
+        findings = Findings()
         try:
             request, findings = await self.labeller.embed(request)
             admission = admit_embedder(request, card, self.policy)
             await self.recorder.intent(request, Intent(admission, card, f"{card.id} was named", findings))
             embeddings = await self.embedders[card.id].embed(request)
         except BaseException as error:
-            await asyncio.shield(self.recorder.stopped(request, error))
+            await asyncio.shield(self.recorder.stopped(request, error, findings))
             raise
         return Embedded(embeddings, await self.closer.embedded(request, card, admission, embeddings.tokens))
 

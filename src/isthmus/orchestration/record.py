@@ -7,10 +7,12 @@ in whole milliseconds, so that the bytes that are hashed do not depend on how a 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from isthmus.cards import Card
@@ -18,7 +20,10 @@ from isthmus.errors import IsthmusError, StoreUnavailable
 from isthmus.messages import ChatRequest, Completion, EmbedRequest, Passage, Usage
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.label import Findings
+from isthmus.orchestration.sending import amount, receiver
 from isthmus.seams import AuditLog, Decision, Receipt, Vault
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
 def money(card: Card, usage: Usage) -> dict[str, str]:
@@ -29,7 +34,8 @@ def money(card: Card, usage: Usage) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be done, and why it may be."""
+    """What is about to be done, and why it may be. ``findings`` are those in what was asked, ``found`` those in the
+    passages; ``candidates`` the models of the route, in order."""
 
     admission: Admission
     card: Card
@@ -37,6 +43,8 @@ class Intent:
     findings: Findings
     passages: Sequence[Passage] = ()
     attempt: int = 1
+    found: Findings = field(default_factory=Findings)
+    candidates: tuple[Card, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +72,19 @@ class Recorder:
         event = {
             **_who(request, "intent"),
             "model": card.id,
+            "asked": request.model,
             "locality": card.locality,
+            **receiver(card),
+            **amount(request),
             "rule": decision.rule,
+            "obligations": sorted(decision.obligations),
             "policy": decision.policy,
             "reason": intent.reason,
             "admitted": [admitted.id for admitted in intent.admission.admitted],
             "denied": intent.admission.denied(),
+            "candidates": [candidate.id for candidate in intent.candidates or (card,)],
             "findings": intent.findings.as_dict(),
+            "found": intent.found.as_dict(),
             "passages": [_passage(passage) for passage in intent.passages],
             "prompt": await self._vault.commit(request.principal.id, request.id, content(request)),
             "attempt": intent.attempt,
@@ -87,7 +101,7 @@ class Recorder:
         event = {
             **_who(request, "outcome"),
             "model": card.id,
-            "snapshot": answer.model,
+            "snapshot": snapshot(answer.model),
             "weights": card.digest,
             "finish": answer.finish or "cut",
             "usage": {
@@ -127,14 +141,19 @@ class Recorder:
         """No model was asked, because nothing relevant was found."""
         return await self._log.append({**_who(request, "abstained"), "reason": reason}, flush=True)
 
-    async def failed(self, request: ChatRequest, error: IsthmusError, card: Card) -> int:
+    async def failed(self, request: ChatRequest, error: IsthmusError, card: Card, attempt: int = 1) -> int:
         """One attempt that failed; another may follow."""
-        return await self._log.append({**_who(request, "failed"), "code": error.code, "model": card.id}, flush=False)
+        event = {**_who(request, "failed"), "code": error.code, "model": card.id, "attempt": attempt}
+        return await self._log.append(event, flush=False)
 
-    async def stopped(self, request: ChatRequest | EmbedRequest, error: BaseException) -> int:
-        """The request ended without an answer: refused or failed, with the rule that says so, or the client left."""
+    async def stopped(
+        self, request: ChatRequest | EmbedRequest, error: BaseException, findings: Findings | None = None
+    ) -> int:
+        """The request ended without an answer: refused or failed, with the rule that says so, or the client left.
+        ``findings`` so far; a guard that blocked brings its own."""
         details: Mapping[str, object] = error.details if isinstance(error, IsthmusError) else {}
-        told: dict[str, object] = {key: details[key] for key in ("rule", "rules", "policy") if key in details}
+        told: dict[str, object] = {"findings": {} if findings is None else findings.as_dict()}
+        told |= {key: details[key] for key in ("rule", "rules", "policy", "findings") if key in details}
         event = {**_who(request, "stopped"), "code": code(error), "model": request.model, **told}
         return await self._log.append(event, flush=True)
 
@@ -157,7 +176,21 @@ def _who(request: ChatRequest | EmbedRequest, type: str) -> dict[str, object]:
         "principal": request.principal.id,
         "purpose": request.purpose,
         "label": request.label.as_dict(),
+        **_part_of(request),
     }
+
+
+def _part_of(request: ChatRequest | EmbedRequest) -> dict[str, object]:
+    """Of a text to embed: the request that it is part of, the collection where it belongs."""
+    told = {"of": request.of, "collection": request.collection} if isinstance(request, EmbedRequest) else {}
+    return {name: value for name, value in told.items() if value}
+
+
+def snapshot(model: str) -> str:
+    """The vendor's own name of the model that answered. It is the vendor's text: what is no name is a digest."""
+    if not model or _NAME.fullmatch(model):
+        return model
+    return "sha256:" + hashlib.sha256(model.encode("utf8", "replace")).hexdigest()
 
 
 def _passage(passage: Passage) -> dict[str, object]:

@@ -45,7 +45,14 @@ class HybridRetriever:
         self._ignored = frozenset(term for word in STOPWORDS for term in self._words.terms(word))
 
     async def retrieve(
-        self, query: Text, principal: Principal, *, collections: Sequence[str], limit: int, purpose: str = ""
+        self,
+        query: Text,
+        principal: Principal,
+        *,
+        collections: Sequence[str],
+        limit: int,
+        purpose: str = "",
+        of: str = "",
     ) -> Retrieval:
         """The best passages for the question in those collections (in all, where none is named).
 
@@ -54,13 +61,12 @@ class HybridRetriever:
         asked = replace(query, text=query.text[:LONGEST].encode("utf8", "replace").decode())
         if not asked.text.strip():
             return Retrieval((), False, "The question is empty.")
-        vector = await self._embed(asked, principal, purpose)
+        vector = await self._embed(asked, principal, purpose, of)
         return await asyncio.to_thread(self._search, asked.text, vector, principal, tuple(collections), limit)
 
-    async def _embed(self, query: Text, principal: Principal, purpose: str) -> npt.NDArray[np.float32]:
-        request = EmbedRequest(
-            f"retrieve_{secrets.token_hex(8)}", principal, self._embedder.card.id, (query,), purpose, kind="query"
-        )
+    async def _embed(self, query: Text, principal: Principal, purpose: str, of: str) -> npt.NDArray[np.float32]:
+        id = f"retrieve_{secrets.token_hex(8)}"
+        request = EmbedRequest(id, principal, self._embedder.card.id, (query,), purpose, kind="query", of=of)
         vector: npt.NDArray[np.float32] = (await self._embedder.embed(request)).vectors[0]
         return vector
 
