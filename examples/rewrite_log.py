@@ -18,7 +18,6 @@ from isthmus.governance.audit.export import write_export
 from isthmus.governance.audit.keys import load_key
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.tree import Tree
 
 
 def rewrite(home: Home, target: Path, index: int, change: dict[str, object]) -> str:
@@ -30,8 +29,8 @@ def rewrite(home: Home, target: Path, index: int, change: dict[str, object]) -> 
     told = json.loads(entries[index]) | change
     entries[index] = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
-    def sign(tree: Tree) -> str:
-        return signer.sign(Checkpoint(reader.verifier.name, tree.size, tree.root()))
+    def sign(size: int, root: bytes) -> str:
+        return signer.sign(Checkpoint(reader.verifier.name, size, root))
 
     write_export(target, entries, reader.verifier, sign)
     return entries[index].decode()

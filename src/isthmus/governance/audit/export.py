@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from isthmus.errors import InvalidRequest, VerificationFailed
 from isthmus.governance.audit.checkpoint import Verifier
-from isthmus.governance.audit.files import Files, make_folders, replace, tile_keeper
+from isthmus.governance.audit.files import Files, make_folders, replace
 from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, tile_path
-from isthmus.governance.audit.merkle import leaf_hash
+from isthmus.governance.audit.merkle import Frontier, leaf_hash
 from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import CHECKPOINT, VKEY, Folder
-from isthmus.governance.audit.tree import Tree
+from isthmus.governance.audit.storage import CHECKPOINT, ROTATION, VKEY
+from isthmus.governance.audit.stored import StoredTree, subtree
+from isthmus.governance.audit.verification import nobody
 
 _README = """An export of the audit log {name}: {size} entries.
 
@@ -25,62 +26,122 @@ whoever made this folder could have made those too. Read verify.py first: it is 
 checkpoint      the signed statement of size and root (C2SP tlog-checkpoint)
 tile/entries/   the entries, 256 a file, each after its length as a big-endian uint16
 tile/0, 1, …    the hashes of the tree (C2SP tlog-tiles)
+rotation/       where the log's key was changed: the old key's word for the new one
+
+Any web server makes this folder a log that tools for C2SP tlog-tiles read: python3 -m http.server
 """
 
 
-def export(reader: Reader, target: Path) -> int:
+def export(reader: Reader, target: Path, told: Callable[[int, int], None] = nobody) -> int:
     """Copy the log up to its newest checkpoint into a new folder. Returns the number of entries.
 
     Raises :class:`VerificationFailed` where the entries do not lead to the checkpoint: a broken log is not exported.
+    ``told`` hears how many entries of how many were copied.
     """
     signed = reader.checkpoint()
     size = signed.checkpoint.size
-    first = (entry for index, entry in reader.entries() if index < size)
 
-    def note(tree: Tree) -> str:
-        if (tree.size, tree.root()) != (size, signed.checkpoint.root):
+    def note(copied: int, root: bytes) -> str:
+        if (copied, root) != (size, signed.checkpoint.root):
             raise VerificationFailed(
                 "The entries do not lead to the checkpoint.", hint="Run `isthmus audit verify`: it says which."
             )
         return signed.note
 
-    return write_export(target, first, reader.verifier, note)
+    return write_export(target, _entries(reader, size, told), reader.verifier, note, reader.storage.rotations())
 
 
-def write_export(target: Path, entries: Iterable[bytes], verifier: Verifier, note: Callable[[Tree], str]) -> int:
-    """Write entries as an export; ``note`` gives the signed checkpoint of their tree. Returns their number."""
+def write_export(
+    target: Path,
+    entries: Iterable[bytes],
+    verifier: Verifier,
+    note: Callable[[int, bytes], str],
+    rotations: Iterable[bytes] = (),
+) -> int:
+    """Write entries as an export; ``note`` gives the signed checkpoint for their number and root. Returns the number.
+
+    Raises :class:`InvalidRequest` where the folder is not empty, or cannot be written.
+    """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidRequest(f"{target} is there already.", hint="Name a folder that does not exist, or is empty.")
-    files = Files()
-    make_folders(files, target.absolute())
-    tree, bundle = Tree(Folder(target), tile_keeper(target, files)), []
-    for entry in entries:
-        bundle.append(entry)
-        if len(bundle) == WIDTH:
-            _put(files, bundle_path(target, tree.size // WIDTH), pack(bundle))
-            bundle = []
-        tree.push(leaf_hash(entry))
-    if bundle:
-        _put(files, bundle_path(target, tree.size // WIDTH, len(bundle)), pack(bundle))
-    _put_partial_tiles(files, target, tree)
-    signed = note(tree)
-    _put(files, target / VKEY, f"{verifier.vkey}\n".encode())
-    _put(files, target / "README.txt", _README.format(name=verifier.name, size=tree.size).encode())
-    shutil.copyfile(Path(__file__).with_name("verify.py"), target / "verify.py")
-    _put(files, target / CHECKPOINT, signed.encode())  # last: a folder without it is not an export
-    return tree.size
+    writer = _Writer(target)
+    try:
+        for entry in entries:
+            writer.push(entry)
+        writer.end()
+        signed = note(writer.size, writer.root())
+        for at, rotation in enumerate(rotations, 1):
+            writer.put(target / ROTATION / str(at), rotation)
+        writer.put(target / VKEY, f"{verifier.vkey}\n".encode())
+        writer.put(target / "README.txt", _README.format(name=verifier.name, size=writer.size).encode())
+        shutil.copyfile(Path(__file__).with_name("verify.py"), target / "verify.py")
+        writer.put(target / CHECKPOINT, signed.encode())  # last: a folder without it is not an export
+    except OSError as error:
+        raise InvalidRequest(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Make room, or name another folder."
+        ) from error
+    return writer.size
 
 
-def _put_partial_tiles(files: Files, target: Path, tree: Tree) -> None:
-    """The right edge; full tiles were stored as they filled."""
-    level, count = 0, tree.size
-    while count:
-        n, width = divmod(count, WIDTH)
-        if width:
-            _put(files, tile_path(target, level, n, width), tree.tile(level, n, width))
-        level, count = level + 1, n
+class _Writer:
+    """Bundles and tiles, each written once, when it is full or at the end."""
+
+    def __init__(self, target: Path) -> None:
+        self._target, self._files = target, Files()
+        self._bundle: list[bytes] = []
+        self._rows: list[list[bytes]] = [[]]
+        self._frontier = Frontier()
+
+    @property
+    def size(self) -> int:
+        return self._frontier.size
+
+    def root(self) -> bytes:
+        return self._frontier.root()
+
+    def push(self, entry: bytes) -> None:
+        leaf = leaf_hash(entry)
+        self._frontier.push(leaf)
+        self._bundle.append(entry)
+        if len(self._bundle) == WIDTH:
+            self._put_bundle()
+        self._push(0, leaf)
+
+    def end(self) -> None:
+        """What is not full, under its width."""
+        if self._bundle:
+            self._put_bundle()
+        count = self.size
+        for level, row in enumerate(self._rows):
+            if row:
+                self.put(tile_path(self._target, level, count // WIDTH, len(row)), b"".join(row))
+            count //= WIDTH
+
+    def put(self, path: Path, data: bytes) -> None:
+        make_folders(self._files, path.absolute().parent)
+        replace(self._files, path, data)
+
+    def _push(self, level: int, value: bytes) -> None:
+        if level == len(self._rows):
+            self._rows.append([])
+        row = self._rows[level]
+        row.append(value)
+        if len(row) == WIDTH:
+            n = (self.size >> 8 * (level + 1)) - 1
+            self.put(tile_path(self._target, level, n), b"".join(row))
+            self._rows[level] = []
+            self._push(level + 1, subtree(row))
+
+    def _put_bundle(self) -> None:
+        n, width = (self.size - 1) // WIDTH, len(self._bundle)
+        self.put(bundle_path(self._target, n, width), pack(self._bundle))
+        self._bundle = []
 
 
-def _put(files: Files, path: Path, data: bytes) -> None:
-    make_folders(files, path.absolute().parent)
-    replace(files, path, data)
+def _entries(reader: Reader, size: int, told: Callable[[int, int], None]) -> Iterator[bytes]:
+    """Every entry that is signed for. Raises :class:`VerificationFailed`, naming one that is missing."""
+    tree = StoredTree(reader.storage)
+    for start in range(0, size, WIDTH):
+        width = min(WIDTH, size - start)
+        yield from tree.entries(start // WIDTH, width)
+        told(start + width, size)

@@ -6,16 +6,20 @@ it cannot prove that everything was logged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from isthmus.errors import VerificationFailed
 from isthmus.governance.audit import merkle
+from isthmus.governance.audit.blame import first_difference
 from isthmus.governance.audit.checkpoint import Checkpoint
 from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.layout import WIDTH
+from isthmus.governance.audit.layout import WIDTH, number
 from isthmus.governance.audit.reader import Reader, Signed
+from isthmus.governance.audit.recomputed import RecomputedTree, read_bundle
+from isthmus.governance.audit.storage import Storage
+from isthmus.governance.audit.stored import StoredTree
 from isthmus.seams import Receipt
 
 
@@ -28,8 +32,15 @@ class Verified:
     pending: int
 
 
-def verify(reader: Reader, older: Iterable[Signed] = ()) -> Verified:
-    """Check the whole log. Raises :class:`VerificationFailed`, naming the entry where that can be told."""
+def nobody(done: int, of: int) -> None:
+    """Whom progress is told where nobody looks."""
+
+
+def verify(reader: Reader, older: Iterable[Signed] = (), told: Callable[[int, int], None] = nobody) -> Verified:
+    """Check the whole log. Raises :class:`VerificationFailed`, naming the entry where that can be told.
+
+    ``told`` hears how many entries of how many were read.
+    """
     # (1) what was signed: the newest checkpoint, and the older ones (their signatures were checked as they were opened)
     newest = reader.checkpoint().checkpoint
     held = [signed.checkpoint for signed in older]
@@ -38,28 +49,87 @@ def verify(reader: Reader, older: Iterable[Signed] = ()) -> Verified:
             raise _failed(
                 newest.size, f"A checkpoint that you hold covers {one.size} entries; the log has {newest.size}."
             )
-    # (2) every entry is what a log holds at its place, and its hash the one that was kept
-    sizes = {one.size for one in (*held, newest)}
-    roots, frontier, kept = {0: merkle.EMPTY}, merkle.Frontier(), _KeptHashes(reader)
-    for index, entry in reader.entries():
-        leaf = merkle.leaf_hash(entry)
-        if decode(entry, index) is None or not kept.agree(index, leaf):
-            raise _failed(index, f"Entry {index} was changed, or is not in its place.")
-        frontier.push(leaf)
-        if frontier.size in sizes:
-            roots[frontier.size] = frontier.root()
+    # (2) every entry is what a log holds at its place, up to the first that is not
+    found = _read(reader.storage, newest.size, told)
     # (3) the entries lead to every root that was signed
-    if frontier.size < newest.size:
-        raise _failed(frontier.size, f"Entry {frontier.size} is missing: the checkpoint covers {newest.size} entries.")
     intact = 0
     for one in sorted((*held, newest), key=lambda checkpoint: checkpoint.size):
-        if roots[one.size] != one.root:
-            between = (
-                f"An entry from {intact} to {one.size - 1} is not what was signed in the checkpoint of {one.size}."
-            )
-            raise _failed(intact, between)
+        if one.size > found.tree.size or found.tree.root(one.size) != one.root:
+            raise _blamed(reader.storage, one, found, intact)
         intact = one.size
-    return Verified(newest, tuple(one.size for one in held), frontier.size - newest.size)
+    if found.broken is not None:
+        raise _failed(found.tree.size, found.broken)
+    # (4) the hashes that are kept for others to read are those of the entries
+    if misfit := found.misfit or _misfit_above(reader.storage, found.tree):
+        raise VerificationFailed(
+            f"{misfit} does not fit its entries, which are what was signed.", hint=_DERIVED, details={"tile": misfit}
+        )
+    # (5) what is not signed for yet is at least in its place
+    return Verified(newest, tuple(one.size for one in held), _pending(reader, newest.size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The tree of the entries that are in their place; why the first one that is not is not; the first tile that does
+    not fit them."""
+
+    tree: RecomputedTree
+    broken: str | None
+    misfit: str | None
+
+
+def _read(storage: Storage, size: int, told: Callable[[int, int], None]) -> _Found:
+    tree, broken, misfit = RecomputedTree(storage), None, None
+    while tree.size < size and broken is None:
+        n = tree.size // WIDTH
+        entries, broken = read_bundle(storage, n, min(WIDTH, size - tree.size))
+        leaves = [merkle.leaf_hash(entry) for entry in entries]
+        misfit = misfit or _misfit(storage, 0, n, leaves)
+        tree.push(leaves)
+        told(tree.size, size)
+    return _Found(tree, broken, misfit)
+
+
+def _blamed(storage: Storage, signed: Checkpoint, found: _Found, intact: int) -> VerificationFailed:
+    """Names the first entry that is not the one that was signed for, or the fewest entries that it must be among."""
+    among = first_difference(signed, found.tree, StoredTree(storage)) or range(signed.size)
+    if found.broken is not None and among.stop > found.tree.size:
+        return _failed(found.tree.size, found.broken)
+    if len(among) == 1:
+        return _failed(among.start, f"Entry {among.start} was changed, or is not in its place.")
+    start, last = max(intact, among.start), min(signed.size, among.stop) - 1
+    message = f"An entry from {start} to {last} is not what was signed in the checkpoint of {signed.size}."
+    return VerificationFailed(message, details={"index": start, "last": last})
+
+
+def _misfit_above(storage: Storage, tree: RecomputedTree) -> str | None:
+    """The first tile above the entries' own that does not fit what lies beneath it."""
+    level, count = 1, tree.size // WIDTH
+    while count:
+        for n in range(-(-count // WIDTH)):
+            if misfit := _misfit(storage, level, n, tree.hashes(level, n, min(WIDTH, count - n * WIDTH))):
+                return misfit
+        level, count = level + 1, count // WIDTH
+    return None
+
+
+def _misfit(storage: Storage, level: int, n: int, hashes: Iterable[bytes]) -> str | None:
+    """The tile's name, if it is wrong. One that is missing or short is not: it is computed when it is needed."""
+    own, kept = b"".join(hashes), b""
+    with suppress(OSError):
+        kept = storage.tile(level, n) or b""
+    fits = len(kept) <= WIDTH * 32 and (own.startswith(kept) or kept.startswith(own))
+    return None if fits else f"tile/{level}/{number(n)}"
+
+
+def _pending(reader: Reader, size: int) -> int:
+    """How many entries follow those that are signed for. Raises :class:`VerificationFailed` for what is none."""
+    count = 0
+    for index, entry in reader.entries(size):
+        if decode(entry, index) is None:
+            raise _failed(index, f"Entry {index} is not what a log holds at that place.")
+        count += 1
+    return count
 
 
 def verify_receipt(reader: Reader, receipt: Receipt) -> Signed:
@@ -87,22 +157,8 @@ def verify_receipt(reader: Reader, receipt: Receipt) -> Signed:
     raise _failed(receipt.index, f"Entry {receipt.index} is missing; a receipt was given for it.")
 
 
-class _KeptHashes:
-    """Leaf hashes as the log's tiles keep them: they tell *which* entry was changed, where the root only tells that."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._storage, self._n, self._tile = reader.storage, -1, b""
-
-    def agree(self, index: int, leaf: bytes) -> bool:
-        """False where a kept hash says otherwise; true where none is kept."""
-        n, at = divmod(index, WIDTH)
-        if n != self._n:
-            self._n, self._tile = n, b""
-            with suppress(OSError):
-                self._tile = self._storage.tile(0, n) or b""
-        known = self._tile[at * 32 : at * 32 + 32]
-        return len(known) < 32 or known == leaf
-
-
 def _failed(index: int, message: str) -> VerificationFailed:
     return VerificationFailed(message, details={"index": index})
+
+
+_DERIVED = "Keep a copy of that file and remove it: the log computes it again."
