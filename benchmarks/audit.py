@@ -60,7 +60,7 @@ async def nothing() -> None:
 
 
 async def measure(folder: Path, rate: int, seconds: float) -> dict[str, object]:
-    log = Log(Place(folder / "audit", folder / "secrets" / "key"), SystemClock())
+    log = Log.in_folder(Place(folder / "audit", folder / "secrets" / "key"), SystemClock())
     await log.start()
 
     async def flushed() -> None:

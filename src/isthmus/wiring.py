@@ -123,7 +123,7 @@ class Parts:
 
     @cached_property
     def log(self) -> Log:
-        return Log(self.place, self.clock)
+        return Log.in_folder(self.place, self.clock)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -87,7 +87,7 @@ def place(home: Path) -> Place:
 
 
 def log(home: Path, files: Files | None = None) -> Log:
-    return Log(place(home), SteppingClock(), files)
+    return Log.in_folder(place(home), SteppingClock(), files)
 
 
 def told(home: Path) -> list[bytes]:

@@ -93,14 +93,14 @@ def test_a_command_is_told_what_cannot_be_recorded(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_never_let_go_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    holder = os.open(path, os.O_RDWR | os.O_CREAT)
+    holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    lock = Lock(path, patience=0.05)
-    with pytest.raises(AuditUnavailable, match="Another process") as caught, lock.held():
-        pass
+    lock = Lock(tmp_path, patience=0.05)
+    assert not lock.take()
+    with pytest.raises(AuditUnavailable, match="Another process") as caught:
+        lock.wait()
     assert "fuser" in caught.value.hint
     os.close(holder)
-    with lock.held():
-        pass
+    lock.wait()
+    lock.release()
     lock.close()

@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.layout import LARGEST
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+_fast = msgspec.json.Encoder(order="sorted").encode
 _OURS = frozenset({"seq", "time"})
 
 
 def encode(event: Mapping[str, object], seq: int, now: datetime) -> bytes:
-    """Sorted keys, UTF-8, no spaces; ``time`` in RFC 3339, UTC, to the microsecond.
+    """Sorted keys, UTF-8, no spaces; ``time`` in RFC 3339, UTC, to the microsecond. A number that is none is null.
 
     Raises :class:`AuditUnavailable` for what JSON cannot hold, for an entry over 65,535 bytes, and for an event that
     brings its own ``seq`` or ``time``: what cannot be recorded is not done.
@@ -22,10 +24,12 @@ def encode(event: Mapping[str, object], seq: int, now: datetime) -> bytes:
     if not _OURS.isdisjoint(event):
         raise AuditUnavailable("An event must not bring its own seq or time.", hint="This is a fault of the caller.")
     time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    whole = {**event, "seq": seq, "time": time}
     try:
-        # A lone surrogate is no character: hostile text must not stop the record of it.
-        entry = _encode({**event, "seq": seq, "time": time}).encode("utf-8", "replace")
-    except (TypeError, ValueError, RecursionError) as error:
+        entry = _fast(whole)
+    except UnicodeEncodeError:
+        entry = _hostile(whole)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise AuditUnavailable(
             f"The event cannot be recorded: {error}.", hint="This is a fault of the caller."
         ) from None
@@ -35,6 +39,12 @@ def encode(event: Mapping[str, object], seq: int, now: datetime) -> bytes:
             hint="Send fewer or smaller things at once.",
         )
     return entry
+
+
+def _hostile(event: Mapping[str, object]) -> bytes:
+    """A lone surrogate is no character: hostile text must not stop the record of it."""
+    text = json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=msgspec.to_builtins)
+    return text.encode("utf-8", "replace")
 
 
 def decode(entry: bytes, index: int) -> dict[str, object] | None:

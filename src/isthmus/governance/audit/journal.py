@@ -1,14 +1,15 @@
-"""The log's files in one process: entries in, checkpoints out. One thread uses it; other processes may share the log.
+"""A sequencer over a folder: entries in, checkpoints out. Any number of processes on one host may share the folder.
 
-Everything happens in a *turn*: take the lock, read what others wrote meanwhile, write, sync, sign, let go. The crash
-model: what was written survives the death of the process; what was flushed survives a power loss; a checkpoint covers
-nothing that was not flushed. After any error the state is forgotten and the next turn reads the files again, so the
-log comes back by itself once the disk does.
+Whoever writes has a *turn*: it takes the lock, reads what others wrote meanwhile, writes, lets go. To sync takes no
+lock, so others write meanwhile and one sync serves them all. The crash model: what was written survives the death of
+the process; what was flushed survives a power loss; a checkpoint covers nothing that was not flushed. After any error
+the state is forgotten and the next turn reads the files again, so the log comes back by itself once the disk does.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,23 +20,19 @@ from isthmus.errors import AuditUnavailable, IsthmusError, VerificationFailed
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.entries import encode
-from isthmus.governance.audit.files import Files, make_folders, replace, write_all
+from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.keys import open_signer
 from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.lock import Lock
 from isthmus.governance.audit.reader import read_checkpoint
-from isthmus.governance.audit.storage import SLOTS, Folder
+from isthmus.governance.audit.sequencer import Result, View
+from isthmus.governance.audit.slots import Slots
+from isthmus.governance.audit.storage import VKEY, Folder
 from isthmus.governance.audit.tail import Tail, open_tail
 from isthmus.governance.audit.tree import Tree
 
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A checkpoint, its signed note, and a tree that covers it: what receipts are made from, in any thread."""
-
-    checkpoint: Checkpoint
-    note: str
-    tree: Tree
+#: How long an event loop may wait for the other thread, which holds the state for microseconds at a time.
+_MOMENT_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +45,70 @@ class Place:
 
 
 class Journal:
-    """``now`` gives aware datetimes; ``files`` is the disk."""
+    """A :class:`isthmus.governance.audit.sequencer.Sequencer`. ``now`` gives aware datetimes; ``files`` is the disk."""
 
     def __init__(self, place: Place, now: Callable[[], datetime], files: Files) -> None:
         self._place, self._now, self._files = place, now, files
-        self._lock = Lock(place.folder / "lock")
+        self._mutex, self._lock, self._turning = threading.RLock(), Lock(place.folder), False
+        self._slots = Slots(place.folder, files)
         self._signer: Signer | None = None
+        self._stamp: tuple[int, int] | None = None
         self._tail: Tail | None = None
-        self._slot, self._slots = 0, dict[int, int]()
         self.view: View | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """The right to write. Raises :class:`AuditUnavailable` where files fail or do not add up."""
-        try:
+        """The right to write, for this thread of this process alone. Within a turn, another one is the same one.
+
+        Raises :class:`AuditUnavailable` where files fail or do not add up.
+        """
+        with self._mutex, self._forgetting():
+            if self._turning:
+                yield
+                return
             if self._tail is None:
                 make_folders(self._files, self._place.folder)
-            with self._lock.held():
+            self._lock.wait()
+            self._turning = True
+            try:
                 self._catch_up()
                 yield
-        except VerificationFailed as error:
-            self._forget()
-            raise AuditUnavailable(error.message, hint=error.hint, details=error.details) from error
-        except OSError as error:
-            self._forget()
-            raise AuditUnavailable(f"The audit log cannot be written: {error.strerror or error}.") from error
-        except BaseException:
-            self._forget()
-            raise
+            finally:
+                self._turning = False
+                self._lock.release()
 
-    def write(self, events: Sequence[Mapping[str, object]]) -> list[int | IsthmusError]:
+    def write_now(self, event: Mapping[str, object]) -> Result | None:
+        """One pwrite(2), where nobody else is writing and the bundle has room; else ``None``."""
+        if not (self._mutex.acquire(blocking=False) or self._mutex.acquire(timeout=_MOMENT_S)):
+            return None
+        try:
+            if self._tail is None or not self._tail.roomy or not self._lock.take():
+                return None
+            try:
+                self._catch_up()
+                return self.write([event])[0] if self._tail.roomy else None
+            finally:
+                self._lock.release()
+        except BaseException as error:
+            self._lose(error)
+            raise
+        finally:
+            self._mutex.release()
+
+    def commit(self, events: Sequence[Mapping[str, object]], *, flush: bool) -> list[Result]:
+        """For each event its index, or why it cannot be recorded; with ``flush``, all on disk and signed for."""
+        results = list[Result]()
+        if events:
+            with self.turn():
+                results = self.write(events)
+        if flush:
+            self.flush()
+        return results
+
+    def write(self, events: Sequence[Mapping[str, object]]) -> list[Result]:
         """For each event its index, or why it cannot be recorded. Only within a turn; raises :class:`OSError`."""
         tail = self._open()
-        results: list[int | IsthmusError] = []
+        results: list[Result] = []
         group: list[bytes] = []
         for event in events:
             index = tail.size + len(group)
@@ -98,44 +126,80 @@ class Journal:
         return results
 
     def flush(self) -> None:
-        """Put what was written on disk, then sign for it. Only within a turn; raises :class:`OSError`."""
-        tail = self._open()
-        if self._signer is None:
-            raise AuditUnavailable("The log is not open.")
-        if self.view is not None and self.view.tree is tail.tree and self.view.checkpoint.size == tail.size:
-            return
-        tail.sync()
-        checkpoint = Checkpoint(self._signer.verifier.name, tail.size, tail.tree.root())
-        note = self._signer.sign(checkpoint)
-        self._keep(note)
-        self.view = View(checkpoint, note, tail.tree)
+        """Put on disk what was written, and sign for it."""
+        # (1) what is to be covered
+        with self.turn():
+            tail, signer = self._open(), self._current()
+            size, tree = tail.size, tail.tree
+            if self.view is not None and self.view.tree is tree and self.view.checkpoint.size == size:
+                return
+            checkpoint = Checkpoint(signer.verifier.name, size, tree.root())
+            file = tail.duplicate()
+        # (2) on disk, while others write
+        if file is not None:
+            self._sync(file)
+        # (3) signed, and published
+        note = signer.sign(checkpoint)
+        with self.turn():
+            if self._tail is tail:
+                tail.keep_hashes()
+            self._slots.keep(size, note.encode())
+            self.view = View(checkpoint, note, tree)
 
     def record(self, event: Mapping[str, object]) -> int:
-        """One event in a turn of its own, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
-        with self.turn():
-            (result,) = self.write([event])
-            if isinstance(result, IsthmusError):
-                raise result
-            self.flush()
+        """One event, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
+        (result,) = self.commit([event], flush=True)
+        if isinstance(result, IsthmusError):
+            raise result
         return result
 
     def close(self) -> None:
         """Let go of the files; the next turn opens them again."""
-        self._forget()
-        self._lock.close()
+        with self._mutex:
+            self._forget()
 
     def _open(self) -> Tail:
         if self._tail is None:
             raise AuditUnavailable("The log is not open.")
         return self._tail
 
+    def _current(self) -> Signer:
+        """The signer, opened again where the log's key has changed meanwhile."""
+        stamp = _stamp(self._place.folder / VKEY)
+        if self._signer is None or (stamp is not None and stamp != self._stamp):
+            self._signer = open_signer(self._place.folder, self._place.key, self._place.origin, self._files)
+            self._stamp = _stamp(self._place.folder / VKEY)
+        return self._signer
+
+    def _sync(self, file: int) -> None:
+        with self._forgetting():
+            try:
+                self._files.sync(file)
+            finally:
+                os.close(file)
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._lose(error)
+            raise
+
+    def _lose(self, error: BaseException) -> None:
+        """After any error nothing that was known of the files is relied on; those who wait are told why."""
+        self.close()
+        if isinstance(error, VerificationFailed):
+            raise AuditUnavailable(error.message, hint=error.hint, details=error.details) from error
+        if isinstance(error, OSError):
+            raise AuditUnavailable(f"The audit log cannot be written: {error.strerror or error}.") from error
+
     def _forget(self) -> None:
         if self._tail is not None:
             self._tail.close()
             self._tail = None
-        while self._slots:
-            with suppress(OSError):
-                self._files.close(self._slots.popitem()[1])
+        self._slots.close()
+        self._lock.close()
 
     def _catch_up(self) -> None:
         if self._tail is None:
@@ -147,9 +211,7 @@ class Journal:
         """Read the files: numbered as they are checked."""
         folder = self._place.folder
         # (1) the key, and the checkpoint that it signed last
-        if self._signer is None:
-            self._signer = open_signer(folder, self._place.key, self._place.origin, self._files)
-        held = read_checkpoint(Folder(folder), self._signer.verifier)
+        held = read_checkpoint(Folder(folder), self._current().verifier)
         size = held.checkpoint.size if held else 0
         # (2) the entries at the end; those before it are in full tiles
         self._tail = tail = open_tail(folder, self._files, size // WIDTH)
@@ -171,16 +233,13 @@ class Journal:
         tail.cut()
         self.write([{"type": "log.repaired", "index": tail.size, "bytes": torn}])
 
-    def _keep(self, note: str) -> None:
-        """In place, by turns, in two files: a rename would make each following sync several times slower. A note is
-        never shorter than the one before, as a log keeps its name and only grows."""
-        slot, self._slot = self._slot, 1 - self._slot
-        if slot not in self._slots:
-            path = self._place.folder / SLOTS[slot]
-            if not path.exists():
-                return replace(self._files, path, note.encode())
-            self._slots[slot] = self._files.open(path, os.O_WRONLY)
-        return write_all(self._files, self._slots[slot], note.encode())
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes when the file is replaced."""
+    with suppress(FileNotFoundError):
+        facts = path.stat()
+        return facts.st_ino, facts.st_mtime_ns
+    return None
 
 
 def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:

@@ -1,13 +1,16 @@
-"""The log as the pipeline sees it: many tasks append, one thread writes for all of them (group commit).
+"""The log as the pipeline sees it: many tasks append, one thread flushes for all of them (group commit).
 
-While one group is being synced the next gathers, so the number of syncs follows the disk and not the load.
+An entry is written at once, by the task itself, where nobody is in the way: one system call. What must be on disk
+waits for the next group: a group begins at most every few milliseconds, so that under load one sync and one signature
+serve several requests, and a lone request does not wait at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -16,36 +19,46 @@ from typing import TypeAlias
 from isthmus.errors import AuditUnavailable, IsthmusError
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place, View
+from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.sequencer import Sequencer, View
 from isthmus.seams import Clock, Event, Receipt
 
 _Answer: TypeAlias = int | BaseException
-#: Entries written in one go, at most: bounds the memory of a burst.
+#: Wishes met in one go, at most: bounds the memory of a burst.
 _GROUP = 1024
+#: Groups begin at least so far apart. Measured by ``benchmarks/audit.py``: longer costs delay, shorter costs CPU.
+_PACE_S = 0.0025
+#: How often a log that failed tries whether it can be written again.
+_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wish:
-    """Somebody waits for an event to be written (``None``: only for a flush)."""
+    """Somebody waits: for an event to be written (``None``: it is, at ``index``), and perhaps for a flush."""
 
     event: Mapping[str, object] | None
+    index: int
     flush: bool
     future: asyncio.Future[int]
 
 
 class Log:
-    """An :class:`isthmus.seams.AuditLog` and :class:`isthmus.seams.Part` over a folder.
+    """An :class:`isthmus.seams.AuditLog` and :class:`isthmus.seams.Part` over a sequencer.
 
-    Any number of processes may have the same folder open. It opens at the first append, or at ``start``; a closed log
-    opens again when it is used.
+    It opens at the first append, or at ``start``; a closed log opens again when it is used.
     """
 
-    def __init__(self, place: Place, clock: Clock, files: Files | None = None) -> None:
-        self._folder = place.folder
-        self._journal = Journal(place, clock.now, files or Files())
+    def __init__(self, sequencer: Sequencer, pace: float = _PACE_S) -> None:
+        """``pace``: seconds from the beginning of a group to the next, at least."""
+        self._sequencer, self._pace, self._due = sequencer, pace, 0.0
         self._queue: SimpleQueue[_Wish | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._failure: IsthmusError | None = None
+        self._failure: AuditUnavailable | None = None
+
+    @classmethod
+    def in_folder(cls, place: Place, clock: Clock, files: Files | None = None) -> Log:
+        """A log over a folder, which any number of processes may have open."""
+        return cls(Journal(place, clock.now, files or Files()))
 
     async def start(self) -> None:
         """Open the log, repair its end if a writer died, and sign. Raises :class:`AuditUnavailable`."""
@@ -63,70 +76,109 @@ class Log:
 
     async def append(self, event: Event, *, flush: bool) -> int:
         """The entry's index, once it is written (and, with ``flush``, on disk). Raises :class:`AuditUnavailable`."""
-        return await self._wish(event, flush)
+        index = self._write_now(event)
+        if index is None:
+            return await self._wish(event, 0, flush)
+        return await self._wish(None, index, flush) if flush else index
 
     async def flush(self) -> None:
         """Everything written before is on disk and signed for."""
-        await self._wish(None, True)
+        await self._wish(None, 0, True)
 
     async def receipt(self, index: int) -> Receipt:
         """The proof that the entry is in the newest checkpoint; flushes if none covers it.
 
         Raises :class:`IndexError` where there is no such entry.
         """
-        view = self._journal.view
+        view = self._sequencer.view
         if view is None or index >= view.checkpoint.size:
             await self.flush()
-            view = self._journal.view
-        if view is None:
-            raise AuditUnavailable("The log has no checkpoint.")
+            view = self._view()
         return _receipt(view, index)
+
+    async def consistency(self, old: int) -> tuple[str, tuple[bytes, ...]]:
+        """The newest checkpoint's note, and PROOF(old, D[its size]), RFC 6962 section 2.1.2.
+
+        Raises :class:`IndexError` where the log is not as large as ``old``.
+        """
+        await self.flush()
+        view = self._view()
+        return view.note, merkle.consistency_proof(old, view.checkpoint.size, view.tree.node)
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint of this process. Raises :class:`AuditUnavailable` before the first flush."""
-        if self._journal.view is None:
-            raise AuditUnavailable("The log has no checkpoint yet.", hint="Start the log first.")
-        return self._journal.view.note
+        return self._view().note
 
     def check(self) -> None:
         """Raise what the last write raised, until one succeeds; :class:`AuditUnavailable` before the first."""
         if self._failure is not None:
-            raise self._failure
-        self.checkpoint()
+            raise _told(self._failure)
+        self._view()
 
-    async def _wish(self, event: Event | None, flush: bool) -> int:
+    def _view(self) -> View:
+        if self._sequencer.view is None:
+            raise AuditUnavailable("The log has no checkpoint yet.", hint="Start the log first.")
+        return self._sequencer.view
+
+    def _write_now(self, event: Event) -> int | None:
+        try:
+            result = self._sequencer.write_now(event)
+        except AuditUnavailable as error:
+            self._failure = error
+            self._wake()  # so that it is tried again
+            raise
+        if isinstance(result, IsthmusError):
+            raise result
+        return result
+
+    async def _wish(self, event: Event | None, index: int, flush: bool) -> int:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._wake()
+        self._queue.put(_Wish(event, index, flush, future))
+        return await future
+
+    def _wake(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
             self._thread.start()
-        self._queue.put(_Wish(event, flush, future))
-        return await future
 
     def _run(self) -> None:
         going = True
         while going:
-            wishes, going = _gather(self._queue)
-            if wishes:
+            wishes, going = self._gather()
+            if wishes or self._failure is not None:
                 self._commit(wishes)
-        self._journal.close()
+        self._sequencer.close()
 
-    def _commit(self, wishes: list[_Wish]) -> None:
-        """One group: a write, answers to those who need no more, a sync, answers to the rest."""
-        answers: dict[_Wish, _Answer] = {}
+    def _gather(self) -> tuple[list[_Wish], bool]:
+        """All that wait when the next group may begin; false once the log is to stop."""
+        wishes: list[_Wish] = []
         try:
-            with self._journal.turn():
-                recorded = [wish for wish in wishes if wish.event is not None]
-                results = self._journal.write([wish.event for wish in recorded if wish.event is not None])
-                answers.update(zip(recorded, results, strict=True))
-                waiting = [wish for wish in wishes if wish.flush]
-                if waiting:
-                    _deliver({wish: answers.pop(wish) for wish in recorded if not wish.flush})
-                    self._journal.flush()
-                    for wish in waiting:
-                        answers.setdefault(wish, 0)
+            wish = self._queue.get(timeout=_RETRY_S if self._failure is not None else None)
+            time.sleep(max(0.0, self._due - time.monotonic()))
+            while wish is not None:
+                wishes.append(wish)
+                if len(wishes) == _GROUP:
+                    break
+                wish = self._queue.get_nowait()
+        except Empty:
+            return wishes, True
+        return wishes, wish is not None
+
+    def _commit(self, wishes: Sequence[_Wish]) -> None:
+        """One group: everyone who waits is answered."""
+        self._due = time.monotonic() + self._pace
+        events = [wish.event for wish in wishes if wish.event is not None]
+        flush = any(wish.flush for wish in wishes) or self._failure is not None
+        answers: list[_Answer]
+        try:
+            results = iter(self._sequencer.commit(events, flush=flush))
+            answers = [wish.index if wish.event is None else next(results) for wish in wishes]
+            self._failure = None
         except Exception as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
-            answers = {wish: _told(error) for wish in wishes}
-        _deliver(answers)
+            self._failure = _told(error)
+            answers = [_told(error) for _ in wishes]
+        _deliver(wishes, answers)
 
 
 def _told(error: Exception) -> AuditUnavailable:
@@ -136,25 +188,10 @@ def _told(error: Exception) -> AuditUnavailable:
     return AuditUnavailable(f"The audit log failed: {error!r}.")
 
 
-def _gather(queue: SimpleQueue[_Wish | None]) -> tuple[list[_Wish], bool]:
-    """All that wait now, at least one; false once the log is to stop."""
-    wishes: list[_Wish] = []
-    wish = queue.get()
-    while wish is not None:
-        wishes.append(wish)
-        if len(wishes) == _GROUP:
-            break
-        try:
-            wish = queue.get_nowait()
-        except Empty:
-            break
-    return wishes, wish is not None
-
-
-def _deliver(answers: Mapping[_Wish, _Answer]) -> None:
+def _deliver(wishes: Sequence[_Wish], answers: Sequence[_Answer]) -> None:
     """Wake those who wait: one call for each event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], _Answer]]] = {}
-    for wish, answer in answers.items():
+    for wish, answer in zip(wishes, answers, strict=True):
         loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
     for loop, settled in loops.items():
         with suppress(RuntimeError):  # a loop that is closed has nobody waiting

@@ -10,7 +10,7 @@ from pathlib import Path
 from isthmus.errors import VerificationFailed
 from isthmus.governance.audit.entries import decode
 from isthmus.governance.audit.files import Files, make_folders, sync_folder, tile_keeper, write_all
-from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, unpack
+from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, tile_path, unpack
 from isthmus.governance.audit.merkle import leaf_hash
 from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
@@ -24,7 +24,9 @@ class Tail:
         self.tree = Tree(Folder(folder), tile_keeper(folder, files), bundle)
         self._folder, self._files = folder, files
         self._fd: int | None = None
-        self._bundle, self._offset = bundle, 0
+        self._bundle, self._offset, self._end = bundle, 0, (bundle + 1) * WIDTH
+        self._hashes: int | None = None
+        self._hashed = 0
         if bundle_path(folder, bundle).exists():
             self._open(bundle, os.O_RDWR)
 
@@ -47,10 +49,29 @@ class Tail:
         for entry in entries:
             self.tree.push(leaf_hash(entry))
 
-    def sync(self) -> None:
-        """Everything is on disk when this returns: earlier bundles were synced when they were full."""
-        if self._fd is not None:
-            self._files.sync(self._fd)
+    @property
+    def roomy(self) -> bool:
+        """Whether the next entry fits into the file that is open: then to write it is one system call."""
+        return self._fd is not None and not self._full
+
+    def duplicate(self) -> int | None:
+        """The last bundle's file once more, to be synced while others write (earlier ones were synced when full)."""
+        return None if self._fd is None else os.dup(self._fd)
+
+    def keep_hashes(self) -> None:
+        """The last bundle's hashes beside its entries, so that an edit there can be named. They are derived, so they
+        are not synced, and a disk that cannot hold them stops nothing."""
+        start = self._bundle * WIDTH
+        if self.size <= start + self._hashed or self._full:  # a full tile was stored as it filled
+            return
+        with suppress(OSError):
+            if self._hashes is None:
+                path = tile_path(self._folder, 0, self._bundle)
+                make_folders(self._files, path.parent)
+                self._hashes = self._files.open(path, os.O_WRONLY | os.O_CREAT)
+            hashes = b"".join(self.tree.leaf(index) for index in range(start + self._hashed, self.size))
+            write_all(self._files, self._hashes, hashes, self._hashed * 32)
+            self._hashed = self.size - start
 
     def read_on(self) -> int:
         """Take in what other processes wrote. Returns the bytes of a torn record at the end.
@@ -80,21 +101,23 @@ class Tail:
         sync_folder(self._files, bundle_path(self._folder, self._bundle).parent)
 
     def close(self) -> None:
-        if self._fd is not None:
-            with suppress(OSError):
-                self._files.close(self._fd)
-            self._fd = None
+        for fd in (self._fd, self._hashes):
+            if fd is not None:
+                with suppress(OSError):
+                    self._files.close(fd)
+        self._fd = self._hashes = None
 
     @property
     def _full(self) -> bool:
-        return self.size == (self._bundle + 1) * WIDTH
+        return self.tree.size == self._end
 
     def _room(self) -> int:
         """The file of a bundle with room: where the last is full, the next, made durable before it is used."""
         if self._fd is not None and not self._full:
             return self._fd
         bundle = self._bundle + 1 if self._full else self._bundle
-        self.sync()
+        if self._fd is not None:
+            self._files.sync(self._fd)
         path = bundle_path(self._folder, bundle)
         make_folders(self._files, path.parent)
         fd = self._open(bundle, os.O_RDWR | os.O_CREAT)
@@ -104,7 +127,8 @@ class Tail:
     def _open(self, bundle: int, flags: int) -> int:
         self.close()
         self._fd = self._files.open(bundle_path(self._folder, bundle), flags)
-        self._bundle, self._offset = bundle, 0
+        self._bundle, self._offset, self._end = bundle, 0, (bundle + 1) * WIDTH
+        self._hashed = 0
         return self._fd
 
     def _read_bundle(self) -> int:
