@@ -162,9 +162,11 @@ class GuardSettings(_Section, frozen=True):
 
 
 class AuditSettings(_Section, frozen=True):
-    """``origin`` names the log in its checkpoints (absent: one is made at first start)."""
+    """``origin`` names the log in its checkpoints (absent: one is made at first start). ``content_days``: how long
+    content is kept that policy says keep (absent: until it is erased)."""
 
     origin: str | None = None
+    content_days: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Settings(_Section, frozen=True):

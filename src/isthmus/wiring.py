@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
@@ -31,6 +32,8 @@ from isthmus.governance.audit.commitments import commitment
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal, Place
 from isthmus.governance.audit.log import Log
+from isthmus.governance.audit.reader import Reader as LogReader
+from isthmus.governance.audit.storage import Folder
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder
 from isthmus.guardrails.loading import Guards, load_guards
@@ -47,12 +50,14 @@ from isthmus.orchestration.admission import MET
 from isthmus.orchestration.answer import Caller
 from isthmus.orchestration.close import Closer
 from isthmus.orchestration.embedding import RecordedEmbedder
+from isthmus.orchestration.erasure import Erasures
 from isthmus.orchestration.ground import Grounder
 from isthmus.orchestration.ingest import Ingest
 from isthmus.orchestration.label import Labeller
 from isthmus.orchestration.pipeline import Pipeline
 from isthmus.orchestration.record import Recorder
 from isthmus.orchestration.release import Release
+from isthmus.orchestration.retention import Custodian, Retention
 from isthmus.orchestration.router.stated import StatedRouter
 from isthmus.principals import Principal
 from isthmus.retrieval.attribution import attribute
@@ -132,6 +137,18 @@ class Parts:
     @cached_property
     def vault(self) -> Vault:
         return open_vault(self.database, self.home, commitment, self.clock.now)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self.vault, self.log, lambda: LogReader(Folder(self.home.audit)), self.clock)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.vault, self.log, self.clock, self.settings.audit.content_days)
+
+    @cached_property
+    def custodian(self) -> Custodian:
+        return Custodian(self.erasures, self.retention, self.clock)
 
     @cached_property
     def policy(self) -> PolicyFolder:
@@ -274,7 +291,7 @@ class Stack:
 
     def _started(self) -> list[Part]:
         parts = self._parts
-        return [parts.log, parts.provenance, parts.guards, *parts.providers, parts.http]
+        return [parts.log, parts.custodian, parts.provenance, parts.guards, *parts.providers, parts.http]
 
     async def reload_policy(self, by: str) -> str:
         """Put the policy folder's content in force; its hash. Raises :class:`PolicyInvalid`, and the old set stays.
@@ -312,13 +329,36 @@ async def embedder(settings: Settings, home: Home) -> AsyncIterator[Embedder]:
         yield found
 
 
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """What the command line does with content that was kept; ``reader`` opens the log."""
+
+    vault: Vault
+    erasures: Erasures
+    retention: Retention
+    log: Log
+    reader: Callable[[], LogReader]
+
+
+@asynccontextmanager
+async def custody(settings: Settings, home: Home) -> AsyncIterator[Custody]:
+    """The vault and the log, for as long as the block lasts. A server may run beside it."""
+    parts = Parts(settings, home)
+    found = Custody(parts.vault, parts.erasures, parts.retention, parts.log, lambda: LogReader(Folder(parts.home.audit)))
+    try:
+        async with _running([parts.log]):
+            yield found
+    finally:
+        parts.database.close()
+
+
 @contextmanager
 def recorded_keys(settings: Settings, home: Home) -> Iterator[Keys]:
     """Keys whose every change is an entry of the log before it counts."""
     parts = Parts(settings, home)
     journal = Journal(parts.place, parts.clock.now, Files())
     try:
-        yield open_keys(parts.database, home, journal.record)
+        yield open_keys(parts.database, home, journal.record, parts.vault.commit_in)
     finally:
         journal.close()
         parts.database.close()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -66,9 +66,13 @@ class Key:
         return self.revoked is None and (self.options.expires is None or now < self.options.expires)
 
     def as_dict(self) -> dict[str, object]:
+        return {"name": self.name, **self.pseudonymous()}
+
+    def pseudonymous(self) -> dict[str, object]:
+        """All but the name, which may be a person's."""
         mine = self.options
         return {
-            "id": self.id, "name": self.name, "roles": sorted(mine.roles), "groups": sorted(mine.groups),
+            "id": self.id, "roles": sorted(mine.roles), "groups": sorted(mine.groups),
             "label": mine.default.as_dict(), "jurisdiction": mine.jurisdiction, "created": self.created.isoformat(),
             "expires": mine.expires and mine.expires.isoformat(), "budget": mine.budget,
             "revoked": self.revoked and self.revoked.isoformat(),
@@ -79,11 +83,21 @@ def _unrecorded(event: Event) -> None:
     """Where no log is given (tests, a first look), key events are not recorded."""
 
 
+#: A commitment to a text about a subject (connection, subject, what it is part of, text), made in a transaction.
+Commit: TypeAlias = Callable[[Connection, str, str, str], str]
+
+
+def _uncommitted(connection: Connection, subject: str, request: str, text: str) -> str:
+    """Where no vault is given, a name is not even committed to."""
+    return ""
+
+
 class Keys:
     """The seam ``Keys`` over SQLite, and what an administrator does with keys.
 
     ``authenticate`` costs one HMAC and one look into a table in memory, for good and bad tokens alike. ``record`` is
-    called with each change before it is committed: if it raises, nothing was changed.
+    called with each change before it is committed: if it raises, nothing was changed. A key's name is not in it: in its
+    place stands what ``commit`` makes of it.
     """
 
     def __init__(
@@ -92,11 +106,12 @@ class Keys:
         pepper: bytes,
         *,
         record: Callable[[Event], object] = _unrecorded,
+        commit: Commit = _uncommitted,
         now: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._pepper = database, pepper
-        self._record, self._now, self._monotonic = record, now, monotonic
+        self._record, self._commit, self._now, self._monotonic = record, commit, now, monotonic
         self._lock = Lock()
         self._known: Mapping[bytes, Key] = {}
         self._version, self._checked = -1, float("-inf")
@@ -183,7 +198,8 @@ class Keys:
             )
         )  # fmt: skip
         advance(connection, "keys")
-        self._record({"type": "key.created", "by": by, "key": key.as_dict()})
+        name = self._commit(connection, key.id, key.id, key.name)
+        self._record({"type": "key.created", "by": by, "key": {**key.pseudonymous(), "name": name}})
 
     def _revoke(self, connection: Connection, key: str, by: str) -> None:
         connection.execute(update(keys).where(keys.c.id == key).values(revoked=self._now()))
@@ -240,7 +256,9 @@ def _key(row: Mapping[str, Any]) -> Key:
     return Key(row["id"], row["name"], options, row["created"], row["revoked"])
 
 
-def open_keys(database: Database, home: Home, record: Callable[[Event], object] = _unrecorded) -> Keys:
+def open_keys(
+    database: Database, home: Home, record: Callable[[Event], object] = _unrecorded, commit: Commit = _uncommitted
+) -> Keys:
     """The keys of a home folder; makes the pepper at first use.
 
     Raises :class:`ConfigInvalid` where others can read the pepper, or where it is gone although there are keys: a
@@ -248,4 +266,4 @@ def open_keys(database: Database, home: Home, record: Callable[[Event], object] 
     """
     with database.read() as connection:
         used = connection.execute(select(keys.c.id).limit(1)).first() is not None
-    return Keys(database, pepper(home.secrets, make=not used), record=record)
+    return Keys(database, pepper(home.secrets, make=not used), record=record, commit=commit)

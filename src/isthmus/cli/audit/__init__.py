@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.cli.audit import checking, search, story
+from isthmus.cli.audit import checking, content, search, story
 from isthmus.cli.terminal import group
 
 app = group("The audit log: read it, verify it, export it.")
@@ -13,3 +13,7 @@ app.command("show")(story.show_request)
 app.command()(checking.verify)
 app.command()(checking.checkpoint)
 app.command()(checking.export)
+app.command()(content.content)
+app.command()(content.disclose)
+app.command()(content.expire)
+app.command()(content.erase)
