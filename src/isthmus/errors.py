@@ -11,6 +11,7 @@ IsthmusError
 ├── Unauthenticated             401 invalid_api_key
 ├── Forbidden                   403 forbidden
 ├── NotFound                    404 not_found
+│   └── ServerUnreachable       404 server_unreachable  (a command found no server to ask)
 ├── Refused                     403 (an answer of the policy, never an outage)
 │   ├── PolicyDenied            403 policy_denied
 │   ├── NoAdmissibleModel       403 no_admissible_model
@@ -91,6 +92,11 @@ class Forbidden(IsthmusError):
 class NotFound(IsthmusError):
     code, status = "not_found", 404
     hint = "Check the address or the id."
+
+
+class ServerUnreachable(NotFound):
+    code = "server_unreachable"
+    hint = "Start it with `isthmus serve`, or name its home folder with `isthmus --home DIR …`."
 
 
 class Refused(IsthmusError):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
 import msgspec
 
+from isthmus import __version__
 from isthmus.cards import Card
 from isthmus.clock import SystemClock
 from isthmus.config import Home, LabelSettings, ModelSettings, Settings
@@ -25,18 +28,22 @@ from isthmus.data.documents import Documents
 from isthmus.data.keys import Keys, open_keys
 from isthmus.data.parsing.reader import Reader
 from isthmus.data.passages import Passages
+from isthmus.data.places import Places
 from isthmus.data.provenance import StoredProvenance, fingerprint_key
 from isthmus.data.vault import Vault, open_vault
-from isthmus.errors import ConfigInvalid, IsthmusError
+from isthmus.errors import AuditUnavailable, ConfigInvalid
 from isthmus.governance.audit.commitments import commitment
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal, Place
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader as LogReader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.rotating import Rotated, rotate
+from isthmus.governance.audit.storage import Folder, Storage
+from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder
-from isthmus.guardrails.loading import Guards, load_guards
+from isthmus.governance.settings import Form, form
+from isthmus.guardrails.loading import Guards, load_guards, versions
 from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Passage
 from isthmus.models import catalogue
@@ -48,6 +55,7 @@ from isthmus.models.wrappers.deadline import Deadline
 from isthmus.models.wrappers.retry import Retrying
 from isthmus.orchestration.admission import MET
 from isthmus.orchestration.answer import Caller
+from isthmus.orchestration.changes import Changes, Origin
 from isthmus.orchestration.close import Closer
 from isthmus.orchestration.embedding import RecordedEmbedder
 from isthmus.orchestration.erasure import Erasures
@@ -59,11 +67,11 @@ from isthmus.orchestration.record import Recorder
 from isthmus.orchestration.release import Release
 from isthmus.orchestration.retention import Custodian, Retention
 from isthmus.orchestration.router.stated import StatedRouter
-from isthmus.principals import Principal
+from isthmus.principals import Principal, operator
 from isthmus.retrieval.attribution import attribute
 from isthmus.retrieval.citations import CitationFilter
 from isthmus.retrieval.retriever import HybridRetriever
-from isthmus.seams import ChatModel, Embedder, HttpRequest, HttpResponse, Part, Transport
+from isthmus.seams import ChatModel, Embedder, Event, HttpRequest, HttpResponse, Part, Transport
 
 _log = logging.getLogger("isthmus")
 
@@ -131,6 +139,11 @@ class Parts:
         return Log.in_folder(self.place, self.clock)
 
     @cached_property
+    def storage(self) -> Storage:
+        """The log as its readers see it."""
+        return Folder(self.home.audit)
+
+    @cached_property
     def recorder(self) -> Recorder:
         return Recorder(self.log, self.vault)
 
@@ -140,7 +153,7 @@ class Parts:
 
     @cached_property
     def erasures(self) -> Erasures:
-        return Erasures(self.vault, self.log, lambda: LogReader(Folder(self.home.audit)), self.clock)
+        return Erasures(self.vault, self.log, lambda: LogReader(self.storage), self.clock)
 
     @cached_property
     def retention(self) -> Retention:
@@ -153,6 +166,16 @@ class Parts:
     @cached_property
     def policy(self) -> PolicyFolder:
         return PolicyFolder(policy_folder(self.settings, self.home), self.today)
+
+    @cached_property
+    def changes(self) -> Changes:
+        history = History(lambda: LogReader(self.storage), Places(self.database))
+        return Changes(self.log, history, self.policy)
+
+    @cached_property
+    def form(self) -> Form:
+        """The configuration as the record shows it."""
+        return form(self.settings)
 
     @cached_property
     def keys(self) -> Keys:
@@ -254,6 +277,7 @@ class Stack:
         self.settings, self.home = parts.settings, parts.home
         self.cards: Mapping[str, Card] = parts.cards
         self.keys, self.log, self.pipeline = parts.keys, parts.log, parts.pipeline
+        self.storage = parts.storage
         self.checks: Mapping[str, Callable[[], object]] = {
             "audit": parts.log.check,
             "policy": lambda: parts.policy.hash,
@@ -261,6 +285,7 @@ class Stack:
         }
         defaults = parts.settings.labels
         self.typed_default = label(defaults.default)
+        self._id, self._announced = f"srv_{secrets.token_hex(6)}", False
         self._purposes = {name: label(own) for name, own in defaults.purposes.items()}
 
     def typed(self, principal: Principal, purpose: str) -> Label:
@@ -268,21 +293,36 @@ class Stack:
         raised = self._purposes.get(purpose)
         return principal.default if raised is None else principal.default.join(raised)
 
-    async def start(self) -> None:
-        """Start every part. The log first, so that what follows can be recorded."""
+    async def start(self, command: str = "serve", why: str = "") -> None:
+        """Start every part, the log first, and record what of configuration and policy is new to it."""
         for part in self._started():
             await part.start()
+        await self._parts.changes.begin(self._parts.form, Origin(operator(), why, command))
         if token := os.environ.get("ISTHMUS_BOOTSTRAP_KEY", ""):
-            principal = self.keys.bootstrap(token)
+            with recorded_keys(self.settings, self.home) as keys:
+                principal = keys.bootstrap(token)
             await self.log.append({"type": "key.bootstrap", "key": principal.id}, flush=True)
 
     async def announce(self) -> None:
-        """Say in the log with what policy and which models a server begins to answer."""
-        facts = {"policy": self._parts.policy.hash, "models": {card.id: card.digest for card in self.cards.values()}}
+        """Say in the log with what a server begins to answer."""
+        facts = {
+            "server": self._id,
+            "by": operator(),
+            "version": __version__,
+            "python": platform.python_version(),
+            "config": self._parts.form.digest,
+            "policy": self._parts.policy.hash,
+            "guards": versions(self.settings.guardrails),
+            "models": {card.id: card.digest for card in self.cards.values()},
+        }
         await self.log.append({"type": "server.started", **facts}, flush=True)
+        self._announced = True
 
     async def stop(self) -> None:
         """Stop every part, in the opposite order, even if one fails to."""
+        if self._announced:
+            with suppress(AuditUnavailable):  # an end that cannot be recorded is an end all the same
+                await self.log.append({"type": "server.stopped", "server": self._id}, flush=True)
         for part in reversed(self._started()):
             try:
                 await part.stop()
@@ -293,17 +333,10 @@ class Stack:
         parts = self._parts
         return [parts.log, parts.custodian, parts.provenance, parts.guards, *parts.providers, parts.http]
 
-    async def reload_policy(self, by: str) -> str:
-        """Put the policy folder's content in force; its hash. Raises :class:`PolicyInvalid`, and the old set stays.
-        Either way the log says who asked."""
-        policy = self._parts.policy
-        try:
-            policy.reload()
-        except IsthmusError as error:
-            await self.log.append({"type": "policy.rejected", "by": by, "code": error.code}, flush=True)
-            raise
-        await self.log.append({"type": "policy.reloaded", "by": by, "policy": policy.hash}, flush=True)
-        return policy.hash
+    async def reload_policy(self, by: str, why: str = "") -> str:
+        """Put the policy folder's content in force, once that is recorded; its hash. Raises
+        :class:`isthmus.errors.PolicyInvalid`, and then the old set stays."""
+        return await self._parts.changes.reload(Origin(by, why, "reload"))
 
 
 def build(settings: Settings, home: Home) -> Stack:
@@ -317,6 +350,7 @@ async def ingest(settings: Settings, home: Home) -> AsyncIterator[Ingest]:
     parts = Parts(settings, home)
     work, needed = parts.ingest, [parts.log, parts.guards, *parts.providers, parts.reader, parts.http]
     async with _running(needed):
+        await _begin(parts, "ingest")
         yield work
 
 
@@ -326,6 +360,7 @@ async def embedder(settings: Settings, home: Home) -> AsyncIterator[Embedder]:
     parts = Parts(settings, home)
     found = parts.embedder
     async with _running([parts.log, *parts.providers, parts.http]):
+        await _begin(parts, "retrieve")
         yield found
 
 
@@ -344,7 +379,7 @@ class Custody:
 async def custody(settings: Settings, home: Home) -> AsyncIterator[Custody]:
     """The vault and the log, for as long as the block lasts. A server may run beside it."""
     parts = Parts(settings, home)
-    found = Custody(parts.vault, parts.erasures, parts.retention, parts.log, lambda: LogReader(Folder(parts.home.audit)))
+    found = Custody(parts.vault, parts.erasures, parts.retention, parts.log, lambda: LogReader(parts.storage))
     try:
         async with _running([parts.log]):
             yield found
@@ -355,13 +390,37 @@ async def custody(settings: Settings, home: Home) -> AsyncIterator[Custody]:
 @contextmanager
 def recorded_keys(settings: Settings, home: Home) -> Iterator[Keys]:
     """Keys whose every change is an entry of the log before it counts."""
+    with recorded(settings, home) as record:
+        database = Database(home.database)
+        try:
+            vault = open_vault(database, home, commitment, SystemClock().now)
+            yield open_keys(database, home, record, vault.commit_in)
+        finally:
+            database.close()
+
+
+@contextmanager
+def recorded(settings: Settings, home: Home) -> Iterator[Callable[[Event], object]]:
+    """What puts an event into the log, on disk, for a command that changes what the endpoint will do. It raises
+    :class:`AuditUnavailable`: then the command changes nothing."""
     parts = Parts(settings, home)
     journal = Journal(parts.place, parts.clock.now, Files())
     try:
-        yield open_keys(parts.database, home, journal.record, parts.vault.commit_in)
+        yield journal.record
     finally:
         journal.close()
-        parts.database.close()
+
+
+def rotate_key(settings: Settings, home: Home, why: str) -> Rotated:
+    """Give the log a new signing key; a server may run beside it. Raises :class:`AuditUnavailable`."""
+    parts, files = Parts(settings, home), Files()
+    with closing(Journal(parts.place, parts.clock.now, files)) as journal:
+        return rotate(parts.place, journal, files, by=operator(), why=why)
+
+
+async def _begin(parts: Parts, command: str) -> None:
+    """The configuration and the policy of a command that works beside a server are recorded like a server's."""
+    await parts.changes.begin(parts.form, Origin(operator(), os.environ.get("ISTHMUS_WHY", ""), command))
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ def ask(
 async def _ask(
     stack: Stack, request: ChatRequest, knowledge: tuple[str, ...], quiet: bool
 ) -> tuple[Completion, dict[str, Any]]:
-    await stack.start()
+    await stack.start("ask")
     try:
         with err().status("reading…", spinner="dots"):
             answer = await stack.pipeline.open(request, knowledge)

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from isthmus.cards import Card
+from isthmus.cli.calling import post
 from isthmus.cli.terminal import Config, Json, configuration, group, show
 from isthmus.config import Home, LabelSettings, Settings
 from isthmus.data.database import Database
@@ -91,6 +92,21 @@ def explain_command(
     label = _described(level, category, residency, licence) or _typed(asker, purpose, settings)
     explanation = explain(policy, asker, _chosen(cards(settings, home, today), model), label, purpose)
     show(explanation.as_dict(), json, lambda console: _render_explanation(console, explanation))
+
+
+@app.command("reload")
+def reload_policy(
+    why: Annotated[str, typer.Option("--why", help="Why, for the record.")] = "",
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Tell the server that runs here to put the policy folder's content in force; ISTHMUS_KEY holds your key.
+
+    The key needs the role `policy`. An invalid set is refused, and the one in force stays.
+    """
+    _, home = configuration(config)
+    told = post(home, "/api/policy/reload", {"why": why})
+    show(told, json, lambda console: console.print(f"In force: {told['policy']}", markup=False))
 
 
 def _day(text: str) -> date:

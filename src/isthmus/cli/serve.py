@@ -23,6 +23,10 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
     ] = None,
+    why: Annotated[
+        str,
+        typer.Option("--why", envvar="ISTHMUS_WHY", help="Why the configuration or policy changed, for the record."),
+    ] = "",
 ) -> None:
     """Start the endpoint and serve until Ctrl+C."""
     from isthmus.server.run import serve as run  # here, so that its imports cost the other commands nothing
@@ -32,7 +36,7 @@ def serve(
     settings = _listening(settings, host, port)
     address = home.path / "run" / "server.json"
     try:
-        run(settings, home, lambda url: _ready(url, settings, home, address))
+        run(settings, home, lambda url: _ready(url, settings, home, address), why)
     finally:
         with suppress(FileNotFoundError):
             address.unlink()

@@ -42,8 +42,9 @@ def bind(settings: Settings) -> socket.socket:
         ) from error
 
 
-def serve(settings: Settings, home: Home, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. ``ready`` is called with the base URL once requests are answered.
+def serve(settings: Settings, home: Home, ready: Callable[[str], None], why: str = "") -> None:
+    """Serve until SIGINT or SIGTERM. ``ready`` is called with the base URL once requests are answered. ``why`` is
+    recorded with what this start changes.
 
     SIGHUP reloads the policy. Raises what ``bind`` and ``wiring.build`` raise.
     """
@@ -51,10 +52,10 @@ def serve(settings: Settings, home: Home, ready: Callable[[str], None]) -> None:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(build(settings, home), listener, lambda: ready(url)))
+            runner.run(_serve(build(settings, home), listener, lambda: ready(url), why))
 
 
-async def _serve(stack: Stack, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(stack: Stack, listener: socket.socket, ready: Callable[[], None], why: str) -> None:
     config = uvicorn.Config(
         Application(stack),
         log_level="warning",
@@ -66,7 +67,7 @@ async def _serve(stack: Stack, listener: socket.socket, ready: Callable[[], None
         http="httptools",
     )
     try:
-        await stack.start()
+        await stack.start(why=why)
         await stack.announce()
         await _Server(config, stack, ready).serve(sockets=[listener])
     finally:
