@@ -34,12 +34,12 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wish:
-    """Somebody waits: for an event to be written (``None``: it is, at ``index``), and perhaps for a flush."""
+    """Somebody waits (``None``: nobody): for an event to be written (``None``: it is, at ``index``), for a flush."""
 
     event: Mapping[str, object] | None
     index: int
     flush: bool
-    future: asyncio.Future[int]
+    future: asyncio.Future[int] | None
 
 
 class Log:
@@ -125,7 +125,7 @@ class Log:
             result = self._sequencer.write_now(event)
         except AuditUnavailable as error:
             self._failure = error
-            self._wake()  # so that it is tried again
+            self._ask(_Wish(None, 0, True, None))  # so that it is tried again
             raise
         if isinstance(result, IsthmusError):
             raise result
@@ -133,14 +133,14 @@ class Log:
 
     async def _wish(self, event: Event | None, index: int, flush: bool) -> int:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._wake()
-        self._queue.put(_Wish(event, index, flush, future))
+        self._ask(_Wish(event, index, flush, future))
         return await future
 
-    def _wake(self) -> None:
+    def _ask(self, wish: _Wish) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
             self._thread.start()
+        self._queue.put(wish)
 
     def _run(self) -> None:
         going = True
@@ -192,7 +192,8 @@ def _deliver(wishes: Sequence[_Wish], answers: Sequence[_Answer]) -> None:
     """Wake those who wait: one call for each event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], _Answer]]] = {}
     for wish, answer in zip(wishes, answers, strict=True):
-        loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
+        if wish.future is not None:
+            loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
     for loop, settled in loops.items():
         with suppress(RuntimeError):  # a loop that is closed has nobody waiting
             loop.call_soon_threadsafe(_settle, settled)
