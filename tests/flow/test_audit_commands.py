@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     async def live() -> None:
         folder = tmp_path / "home"
-        log = Log(Place(folder / "audit", folder / "secrets" / "log-signing-key"), Now())
+        log = Log.in_folder(Place(folder / "audit", folder / "secrets" / "log-signing-key"), Now())
         for i in range(3):
             who = {"request": f"r{i}", "principal": "key_1", "model": "local/m", "label": {"level": "internal"}}
             await log.append({"type": "intent", **who}, flush=True)
@@ -75,8 +75,11 @@ def test_show_tells_one_request(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, [entry["type"] for entry in told["entries"]]) == (0, ["intent", "outcome"])
     assert main(["audit", "show", "r1"]) == 0
     text = capsys.readouterr().out
-    assert "admitted: [a], b" in text
-    assert "level internal" in text
+    assert "answered by local/m" not in text, "this outcome names no model"
+    assert "labelled   internal" in text
+    assert "sent       to local/m" in text
+    assert "stop" in text
+    assert "Entries 2, 3. The signed checkpoint of 6 entries covers them." in text
     code, told = run(capsys, "show", "r")
     assert (code, told["error"]["code"]) == (1, "not_found")
 

@@ -55,7 +55,7 @@ def _cells(one: Found) -> list[str]:
     level = facts.text(facts.part(event, "label"), "level")
     time = facts.text(event, "time")[:19].replace("T", " ")
     cells = [str(one.index), time, facts.text(event, "type"), who, facts.text(event, "model"), level]
-    return [visible(cell) for cell in (*cells, ", ".join(_ending(event)), facts.text(event, "request"))]
+    return [visible(cell) for cell in (*cells, "  ".join(_ending(event)), facts.text(event, "request"))]
 
 
 def _ending(event: Event) -> Iterator[str]:

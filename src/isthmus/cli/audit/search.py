@@ -62,12 +62,11 @@ def search(
     json: Json = False,
 ) -> None:
     """Find entries. Every filter narrows; of a filter that is given several times, any one will do."""
-    begin, end = span(since, until, datetime.now(UTC))
     query = Query(
         type=_set(type), request=_set(request), principal=_set(principal), model=_set(model),
         collection=_set(collection), document=_set(document), category=_set(category), rule=_set(rule),
         code=_set(code), label=frozenset(str(Level.parse(name)) for name in label or ()),
-        at_least=None if at_least is None else Level.parse(at_least), since=begin, until=end,
+        at_least=None if at_least is None else Level.parse(at_least), time=span(since, until, datetime.now(UTC)),
     )  # fmt: skip
     _find(query, last, jsonl, config, json)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from isthmus.errors import InvalidRequest
@@ -41,12 +42,37 @@ def _read(written: str, now: datetime) -> datetime:
     return found.astimezone(UTC)
 
 
-def span(since: str | None, until: str | None, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """From ``since`` on, before ``until``. Raises :class:`InvalidRequest` for what is no day or time, or no span."""
-    begin = moment(since, "from", now) if since else None
-    end = moment(until, "until", now) if until else None
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From ``since`` on, before ``until``; ``None`` is open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, at: datetime | None) -> bool:
+        """Whether a moment lies in it. What has none lies only in a span that is open on both sides."""
+        if self.since is None and self.until is None:
+            return True
+        return at is not None and (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Plain data, in RFC 3339."""
+        return {"from": _written(self.since), "until": _written(self.until)}
+
+
+EVER = Span()
+
+
+def span(since: str | None, until: str | None, now: datetime) -> Span:
+    """The span that is meant. Raises :class:`InvalidRequest` for what is no day or time, or no span."""
+    begin = None if since is None else moment(since, "from", now)
+    end = None if until is None else moment(until, "until", now)
     if begin is not None and end is not None and begin >= end:
         raise InvalidRequest(
             f"until: {until} is not after {since}.", hint="`from` is included and `until` is not: add a day."
         )
-    return begin, end
+    return Span(begin, end)
+
+
+def _written(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat().replace("+00:00", "Z")

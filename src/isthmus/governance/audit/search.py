@@ -10,15 +10,16 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from types import MappingProxyType
+from typing import Protocol
 
 from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
 from isthmus.governance.audit import facts
 from isthmus.governance.audit.entries import decode
 from isthmus.governance.audit.facts import Event
 from isthmus.governance.audit.layout import WIDTH
+from isthmus.governance.audit.moments import EVER, Span
 from isthmus.governance.audit.reader import Reader
 from isthmus.labels import Level
 
@@ -43,14 +44,22 @@ _FACTS: Mapping[str, Callable[[Event], set[str]]] = MappingProxyType(
 FIELDS = tuple(_FACTS)
 
 
+class Wanted(Protocol):
+    """What a pass looks for. ``may_match`` looks at bytes alone, and says no only where ``matches`` would."""
+
+    def matches(self, event: Event) -> bool: ...
+
+    def may_match(self) -> Callable[[bytes], bool]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for. Each field narrows; of several names in one field any will do. An empty query finds all.
 
     ``type`` takes a type or its family (``document``), ``request`` also finds calls made on its behalf, ``principal``
     also who changed something or whose key it was, ``rule`` also what denied other models, ``label`` takes a level.
-    ``at_least`` finds that level and those above it, also ones that this version does not know. Times are by the log's
-    own clock: from ``since`` on, before ``until``.
+    ``at_least`` finds that level and those above it, also ones that this version does not know. ``time`` is by the
+    log's own clock.
     """
 
     type: frozenset[str] = _NONE
@@ -64,14 +73,13 @@ class Query:
     rule: frozenset[str] = _NONE
     code: frozenset[str] = _NONE
     at_least: Level | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    time: Span = EVER
 
     def matches(self, event: Event) -> bool:
         """Whether the entry is one that is looked for."""
         named = ((getattr(self, name), told) for name, told in _FACTS.items())
         return all(not wanted.isdisjoint(told(event)) for wanted, told in named if wanted) and (
-            self._high_enough(event) and self._in_time(event)
+            self._high_enough(event) and self.time.holds(facts.moment(event))
         )
 
     def may_match(self) -> Callable[[bytes], bool]:
@@ -90,19 +98,16 @@ class Query:
     def _high_enough(self, event: Event) -> bool:
         return self.at_least is None or any(facts.rank(level) >= self.at_least for level in facts.levels(event))
 
-    def _in_time(self, event: Event) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        at = facts.moment(event)
-        return at is not None and not (
-            (self.since is not None and at < self.since) or (self.until is not None and at >= self.until)
-        )
-
 
 def _marks(name: str, wanted: frozenset[str]) -> list[bytes]:
     """How the names stand in an entry's bytes. A type may go on after its family."""
-    spelled = (json.dumps(one, ensure_ascii=False).encode("utf8", "replace") for one in wanted)
+    spelled = map(spell, wanted)
     return [b'"type":' + one[:-1] for one in spelled] if name == "type" else list(spelled)
+
+
+def spell(name: str) -> bytes:
+    """A text as it stands in an entry, quotes included."""
+    return json.dumps(name, ensure_ascii=False).encode("utf8", "replace")
 
 
 def _from_level(level: Level) -> re.Pattern[bytes]:
@@ -131,16 +136,16 @@ class Scan:
     last: int | None = None
     broken: list[int] = field(default_factory=list)
 
-    def find(self, query: Query) -> Iterator[Found]:
+    def find(self, wanted: Wanted) -> Iterator[Found]:
         """Those that match, in the order of the pass."""
-        may_match = query.may_match()
+        may_match = wanted.may_match()
         for index, entry in self._counted():
             if not may_match(entry):
                 continue
             event = decode(entry, index)
             if event is None:
                 self.broken.append(index)
-            elif query.matches(event):
+            elif wanted.matches(event):
                 yield Found(index, entry, event)
 
     def _counted(self) -> Iterator[tuple[int, bytes]]:
