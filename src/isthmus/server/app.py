@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from isthmus.errors import InvalidRequest, IsthmusError, NotFound
+from isthmus.governance.audit.serving import Site
 from isthmus.server import http
 from isthmus.server.auth import KeyAuthenticator, OpenDoor
 from isthmus.server.door import Door, Handler
-from isthmus.server.routes import catalogue, evidence, health
+from isthmus.server.routes import catalogue, evidence, health, tiles
 from isthmus.server.routes.chat import Chat
 from isthmus.server.routes.embeddings import Embeddings
 from isthmus.server.routes.policy import routes as policy_routes
@@ -31,6 +32,7 @@ class Application:
         server = stack.settings.server
         keyed = server.authentication == "keys"
         authenticate = KeyAuthenticator(stack.keys) if keyed else OpenDoor(stack.typed_default)
+        site = Site(stack.storage)
         self._door = Door(authenticate, stack.typed, server.max_body_bytes)
         self._raw: dict[str, Handler] = {
             "/v1/chat/completions": Chat(stack.pipeline),
@@ -40,11 +42,13 @@ class Application:
             routes=[
                 *catalogue.routes(stack.cards, authenticate),
                 *health.routes(stack.checks),
-                *evidence.routes(stack.log, stack.log.checkpoint, authenticate),
+                *evidence.routes(stack.log, site, authenticate),
+                *tiles.routes(site, authenticate),
                 *policy_routes(stack, authenticate),
             ],
             exception_handlers={IsthmusError: _isthmus_error, HTTPException: _http_error, Exception: _unforeseen},
         )
+        self._rest.router.redirect_slashes = False  # each address has one spelling
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._raw.get(scope.get("path", ""))
