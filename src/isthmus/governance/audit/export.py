@@ -48,7 +48,7 @@ def export(reader: Reader, target: Path, told: Callable[[int, int], None] = nobo
             )
         return signed.note
 
-    return write_export(target, _entries(reader, size, told), reader.verifier, note, reader.storage.rotations())
+    return write_export(target, _entries(reader, size, told), reader.verifier, note, reader.rotations())
 
 
 def write_export(

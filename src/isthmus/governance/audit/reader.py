@@ -57,6 +57,10 @@ class Reader:
         own = Verifier.parse(_vkey(storage))
         self.verifier = trusted(verifier or own, storage.rotations(), own)
 
+    def rotations(self) -> list[bytes]:
+        """The rotations of the log's key that count, in order: one that was begun and not finished does not."""
+        return self.storage.rotations()[: len(self.verifier.retired)]
+
     def checkpoint(self) -> Signed:
         """The newest checkpoint. Raises :class:`NotFound` before the first flush."""
         signed = read_checkpoint(self.storage, self.verifier)
