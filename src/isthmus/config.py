@@ -161,12 +161,22 @@ class GuardSettings(_Section, frozen=True):
     timeout: Annotated[float, Meta(gt=0)] = 30.0
 
 
+class WitnessSettings(_Section, frozen=True):
+    """A witness of the log: its address without ``/add-checkpoint``, and its public key, ``NAME+ID+KEY``."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+    vkey: Annotated[str, Meta(pattern=r"^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$")]
+
+
 class AuditSettings(_Section, frozen=True):
     """``origin`` names the log in its checkpoints (absent: one is made at first start). ``content_days``: how long
-    content is kept that policy says keep (absent: until it is erased)."""
+    content is kept that policy says keep (absent: until it is erased). ``witnesses`` are asked to cosign the newest
+    checkpoint, ``witness_every`` so many seconds (docs/witness.md)."""
 
     origin: str | None = None
     content_days: Annotated[int, Meta(ge=1)] | None = None
+    witnesses: list[WitnessSettings] = []
+    witness_every: Annotated[float, Meta(gt=0)] = 60.0
 
 
 class Settings(_Section, frozen=True):

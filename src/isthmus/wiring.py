@@ -39,6 +39,9 @@ from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader as LogReader
 from isthmus.governance.audit.rotating import Rotated, rotate
 from isthmus.governance.audit.storage import Folder, Storage
+from isthmus.governance.audit.witness_client import witness_client
+from isthmus.governance.audit.witnessed import Witnessed
+from isthmus.governance.audit.witnessing import Witnessing
 from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder
@@ -142,6 +145,17 @@ class Parts:
     def storage(self) -> Storage:
         """The log as its readers see it."""
         return Folder(self.home.audit)
+
+    @cached_property
+    def witnessed(self) -> Witnessed:
+        """The newest checkpoint that witnesses cosigned."""
+        return Witnessed(self.home.audit)
+
+    @cached_property
+    def witnessing(self) -> Witnessing:
+        audit = self.settings.audit
+        witnesses = [witness_client(one.url, one.vkey, self.http, self.storage) for one in audit.witnesses]
+        return Witnessing(witnesses, self.storage, self.log, self.witnessed, (self.clock, audit.witness_every))
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -277,7 +291,8 @@ class Stack:
         self.settings, self.home = parts.settings, parts.home
         self.cards: Mapping[str, Card] = parts.cards
         self.keys, self.log, self.pipeline = parts.keys, parts.log, parts.pipeline
-        self.storage = parts.storage
+        self.storage, self.witnessed = parts.storage, parts.witnessed
+        self._witnessing = [parts.witnessing] if parts.settings.audit.witnesses else []
         self.checks: Mapping[str, Callable[[], object]] = {
             "audit": parts.log.check,
             "policy": lambda: parts.policy.hash,
@@ -301,7 +316,7 @@ class Stack:
         if token := os.environ.get("ISTHMUS_BOOTSTRAP_KEY", ""):
             with recorded_keys(self.settings, self.home) as keys:
                 principal = keys.bootstrap(token)
-            await self.log.append({"type": "key.bootstrap", "key": principal.id}, flush=True)
+            await self.log.append({"type": "key.bootstrap", "by": operator(), "key": principal.id}, flush=True)
 
     async def announce(self) -> None:
         """Say in the log with what a server begins to answer."""
@@ -331,7 +346,15 @@ class Stack:
 
     def _started(self) -> list[Part]:
         parts = self._parts
-        return [parts.log, parts.custodian, parts.provenance, parts.guards, *parts.providers, parts.http]
+        return [
+            parts.log,
+            parts.custodian,
+            parts.provenance,
+            parts.guards,
+            *parts.providers,
+            parts.http,
+            *self._witnessing,
+        ]
 
     async def reload_policy(self, by: str, why: str = "") -> str:
         """Put the policy folder's content in force, once that is recorded; its hash. Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.cli.audit import checking, content, search, story
+from isthmus.cli.audit import checking, content, keys, search, story, witness
 from isthmus.cli.terminal import group
 
 app = group("The audit log: read it, verify it, export it.")
@@ -17,3 +17,5 @@ app.command()(content.content)
 app.command()(content.disclose)
 app.command()(content.expire)
 app.command()(content.erase)
+app.command("rotate-key")(keys.rotate_key)
+app.command("witness")(witness.witness)

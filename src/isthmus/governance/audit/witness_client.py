@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from isthmus.errors import IsthmusError, VerificationFailed
+from isthmus.errors import ConfigInvalid, IsthmusError, VerificationFailed
+from isthmus.governance.audit import merkle
 from isthmus.governance.audit.checkpoint import Checkpoint
 from isthmus.governance.audit.cosignature import CosignatureVerifier
 from isthmus.governance.audit.note import LARGEST, Note, Signature, signatures
+from isthmus.governance.audit.storage import Storage
+from isthmus.governance.audit.stored import StoredTree
 from isthmus.governance.audit.submission import SIZE, Submission
 from isthmus.seams import HttpRequest, HttpResponse, Transport
 
@@ -118,6 +121,19 @@ class WitnessClient:
                 await response.close()
         except (IsthmusError, OSError) as error:
             raise WitnessFailed("it cannot be reached") from error
+
+
+def witness_client(url: str, vkey: str, transport: Transport, storage: Storage) -> WitnessClient:
+    """A witness as the configuration names it, for the log in ``storage``. Raises :class:`ConfigInvalid`."""
+    try:
+        verifier = CosignatureVerifier.parse(vkey)
+    except VerificationFailed as error:
+        raise ConfigInvalid(
+            f"audit.witnesses: {vkey!r} is no key of a witness. {error.message}",
+            hint="It is one line, NAME+ID+KEY: the witness prints it when it starts, and says it at its address.",
+        ) from None
+    tree = StoredTree(storage)
+    return WitnessClient(url, verifier, transport, lambda old, new: merkle.consistency_proof(old, new, tree.node))
 
 
 def _kind(response: HttpResponse) -> str:
