@@ -132,6 +132,11 @@ class OutputWindow(Protocol):
 
     async def close(self) -> str: ...
 
+    @property
+    def found(self) -> Mapping[str, int]:
+        """What was found so far, and cut out or blocked: how many of each kind."""
+        ...
+
 
 # ---------------------------------------------------------------- knowledge
 

@@ -8,7 +8,8 @@ every way of splitting the same text, and the whole text is just the stream of o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Literal, Protocol, runtime_checkable
 
@@ -20,7 +21,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Redactor(Protocol):
-    """One guard over one stream. Raises :class:`GuardBlocked`; then nothing that it still held is ever released."""
+    """One guard over one stream. Raises :class:`GuardBlocked`; then nothing that it still held is ever released.
+    ``found`` counts what it cut out or blocked, by kind."""
+
+    @property
+    def found(self) -> Mapping[str, int]: ...
 
     def feed(self, text: str) -> str: ...
 
@@ -51,6 +56,13 @@ class StreamWindow:
             rest = (redactor.feed(rest) if rest else "") + redactor.close()
         return rest
 
+    @property
+    def found(self) -> Mapping[str, int]:
+        total: Counter[str] = Counter()
+        for redactor in self._redactors:
+            total.update(redactor.found)
+        return total
+
 
 class KeyRedactor:
     """Replaces provider keys by ``[redacted: …]``, or stops the stream at the first one (``action="block"``).
@@ -60,6 +72,7 @@ class KeyRedactor:
 
     def __init__(self, action: Literal["redact", "block"] = "redact") -> None:
         self._action = action
+        self.found: Counter[str] = Counter()
         self._text = " "
         self._eating: str | None = None  # the tail class of a key that reached the end of what was there
 
@@ -104,6 +117,7 @@ class KeyRedactor:
 
     def _redacted(self, form: Form) -> str:
         name = form.kind.replace("_", " ")
+        self.found[form.kind] += 1
         if self._action == "block":
             self._text = " "
             raise GuardBlocked(

@@ -73,6 +73,8 @@ class Changes:
         before, known = (None, {}) if last is None else (last.get("digest"), last.get("settings") or {})
         facts = {"before": before, "digest": settings.digest, "settings": settings.settings}
         paths = changed(known, settings.settings)
+        if origin.command != "serve" and all(path.partition(".")[0] == "server" for path in paths):
+            return  # where a server listens (`isthmus serve --port`) is not in force in another command
         await self._record(CONFIG, {"type": "config.changed", **origin.as_dict(), **facts, "changed": paths})
 
     async def _begin_policy(self, origin: Origin) -> None:

@@ -30,7 +30,7 @@ class Citation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known of a call when its answer begins."""
+    """What is known of a call when its answer begins; ``redacted`` tells what output guards found by its end."""
 
     request: ChatRequest
     card: Card
@@ -38,6 +38,7 @@ class Run:
     admission: Admission
     passages: Sequence[Passage]
     reservation: str
+    redacted: Callable[[], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Closer:
         await self.provenance.keep(run.request.label)
         citations = [citation.as_dict() for citation in self.cite(answer.text, run.passages)]
         decision = run.admission.decisions[run.card.id]
-        index = await self.recorder.outcome(run.request, Ended(run.card, decision, answer, error))
+        index = await self.recorder.outcome(run.request, Ended(run.card, decision, answer, error, run.redacted()))
         return {
             **_facts(run, answer),
             "citations": citations,

@@ -98,10 +98,10 @@ class Pipeline:
             )
 
         opened = await self.caller.open(request, route.candidates, intent)
-        run = Run(request, opened.card, route.reason, admission, grounded.passages, opened.reservation)
+        release = self.release(request, grounded.passages)
+        run = Run(request, opened.card, route.reason, admission, grounded.passages, opened.reservation, release.found)
         facts: dict[str, Any] = {}
-        released = self.release(request, grounded.passages).events(opened.events)  # 7
-        events = await Primed.start(self.closer.close(run, released, facts))  # 8
+        events = await Primed.start(self.closer.close(run, release.events(opened.events), facts))  # 7, 8
         return Answer(request.id, opened.card.id, route.reason, request.label, events, facts)
 
     async def _abstain(self, grounded: Grounded) -> Answer:

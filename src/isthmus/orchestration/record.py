@@ -49,12 +49,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a call ended: its answer, whole or in part, under which decision, and the error's code if it failed."""
+    """How a call ended: its answer, whole or in part, under which decision, the error's code if it failed, and what
+    output guards cut out, by kind."""
 
     card: Card
     decision: Decision
     answer: Completion
     error: str | None = None
+    redacted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Recorder:
@@ -112,6 +114,7 @@ class Recorder:
                 "estimated": answer.usage.estimated,
             },
             "cost": money(card, answer.usage),
+            "redacted": dict(ended.redacted),
         }
         error = {"error": ended.error} if ended.error else {}
         try:

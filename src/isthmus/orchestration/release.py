@@ -6,6 +6,7 @@ windows of their own. Log-probabilities spell out tokens, so they are held to th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -44,6 +45,13 @@ class Release:
                     yield event
                 elif (released := await self._pass(event)) is not None:
                     yield released
+
+    def found(self) -> dict[str, int]:
+        """What the output guards found so far, by kind, in all of the answer's texts."""
+        total: Counter[str] = Counter()
+        for window in self._windows.values():
+            total.update(window.found)
+        return dict(sorted(total.items()))
 
     async def _pass(self, event: ChatEvent) -> ChatEvent | None:
         match event:

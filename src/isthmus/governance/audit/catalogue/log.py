@@ -1,0 +1,28 @@
+"""Entries of the log about itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from isthmus.governance.audit.catalogue.common import By, Count, Entry, Why
+
+
+class KeyRotated(Entry, frozen=True, kw_only=True, tag="log.key_rotated"):
+    """Another key signs for the log from here on; this is the last entry that the old one signs for."""
+
+    old: Annotated[str, Meta(description="The old verifier key (vkey).")]
+    new: Annotated[str, Meta(description="The new one.")]
+    by: By
+    why: Why
+
+
+class Repaired(Entry, frozen=True, kw_only=True, tag="log.repaired"):
+    """A record whose writer died in the middle of it was cut off. Nobody was told that it was written."""
+
+    index: Annotated[Count, Meta(description="The number that it would have had.")]
+    bytes: Annotated[Count, Meta(description="How many bytes of it were there.")]
+
+
+TYPES = (KeyRotated, Repaired)
