@@ -16,10 +16,9 @@ from isthmus.config import Home, Settings
 from isthmus.data.keys import Key, KeyOptions, Keys
 from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
+from isthmus.principals import operator
 
 app = group("API keys: make, list and revoke them.")
-
-_BY = "local"
 
 
 @app.command()
@@ -50,7 +49,7 @@ def create(
         frozenset(role or ("user",)), frozenset(group or ()), default, jurisdiction, _moment(expires), budget
     )
     with _keys(settings, home) as keys:
-        token, principal = keys.create(name, options, by=_BY)
+        token, principal = keys.create(name, options, by=operator())
         plain = {"key": token, **keys.find(principal.id).as_dict()}
     show(plain, json, lambda console: _render_new(console, token, principal.id))
 
@@ -71,7 +70,7 @@ def revoke(
 ) -> None:
     """Refuse a key from now on; a running server sees it within a second."""
     with _keys(*configuration(config)) as keys:
-        revoked = keys.revoke(key, by=_BY)
+        revoked = keys.revoke(key, by=operator())
     show(revoked.as_dict(), json, lambda console: console.print(f"{revoked.id} is revoked.", markup=False))
 
 
