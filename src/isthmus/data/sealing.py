@@ -25,8 +25,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from isthmus.errors import VerificationFailed
 
 KEY, NONCE, TAG = 32, 12, 16  # bytes
-#: A wrapped key: its nonce, the key, the tag. All zeros stand for a key that was destroyed.
+#: A wrapped key: its nonce, the key, the tag.
 WRAPPED = NONCE + KEY + TAG
+#: Stands where a wrapped key stood: no key, no nonce and no tag.
+DESTROYED = bytes(WRAPPED)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -16,13 +16,12 @@ from threading import Lock
 from sqlalchemy import Connection, text
 
 from isthmus.data.database import Database, advance, version
-from isthmus.data.sealing import KEY, WRAPPED, SubjectKeys, unwrap, wrap
+from isthmus.data.sealing import DESTROYED, KEY, SubjectKeys, unwrap, wrap
 
 #: A secret that another process destroyed is out of use within this many seconds.
 FRESH = 0.5
 #: Secrets held in memory, at most.
 _MOST = 4096
-DESTROYED = bytes(WRAPPED)
 _CURRENT = text("SELECT number, generation, secret FROM subjects WHERE subject = :subject ORDER BY number DESC LIMIT 1")
 _CREATE = text("INSERT INTO subjects (subject, generation, secret) VALUES (:subject, :generation, :secret)")
 _DESTROY = text(

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, text
 
 from isthmus.config import Home
 from isthmus.data.database import Database, advance
-from isthmus.data.sealing import Sealed, seal, unseal
+from isthmus.data.sealing import DESTROYED, Sealed, seal, unseal
 from isthmus.data.secretfile import read_or_make
-from isthmus.data.subjects import DESTROYED, Subject, Subjects
+from isthmus.data.subjects import Subject, Subjects
 from isthmus.errors import ConfigInvalid, StoreUnavailable
 
 State: TypeAlias = Literal["kept", "erased", "expired"]

@@ -1,0 +1,305 @@
+"""Erasure: recorded before and after, finished by whoever finds it half done, done again after a restore."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from isthmus.config import Home
+from isthmus.data.keys import Keys
+from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, StoreUnavailable
+from isthmus.governance.audit import verify as verifier
+from isthmus.governance.audit.export import export
+from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.verification import verify
+from isthmus.orchestration.disclosure import disclosed, trail
+from isthmus.orchestration.erasure import Erasures
+from isthmus.orchestration.retention import Custodian
+from isthmus.seams import Event, Receipt
+from unit.vault_fixtures import World, found_below, secrets_of
+
+ANN, BEN = "key_ann", "key_ben"
+BY = {"by": "uid:1", "why": "she asked us to"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    opened = World(Home(tmp_path / "home"))
+    await opened.log.start()
+    yield opened
+    await opened.close()
+
+
+async def asked(world: World, subject: str, request: str, text: str) -> str:
+    """As the pipeline does: seal, commit, record. The commitment."""
+    sealed = await world.vault.keep(subject, request, "m", {"prompt": text})
+    committed = await world.vault.commit(subject, request, text)
+    event = {"type": "intent", "request": request, "principal": subject, "prompt": committed}
+    await world.log.append({**event, "kept": True, "sealed": sealed}, flush=True)
+    return committed
+
+
+def types(world: World) -> list[str]:
+    return [str(entry["type"]) for entry in world.entries()]
+
+
+# ---------------------------------------------------------------- what it does
+
+
+async def test_an_erasure_is_recorded_before_and_after(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    needles = list(secrets_of(world))
+    erased = await world.erasures.erase(ANN, **BY)
+    assert (erased.records, erased.entry, erased.valid_key) == (1, 2, False)
+    assert types(world) == ["intent", "erasure.requested", "subject.erased"]
+    told = world.entries()[-1]
+    assert {name: told[name] for name in ("subject", "by", "why", "records")} == {"subject": ANN, **BY, "records": 1}
+    assert found_below(world.home.path, needles) == []
+    assert [one.state for one in world.vault.opened("req_1")] == ["erased"]
+
+
+async def test_who_is_unknown_cannot_be_erased_and_why_must_be_said(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.erasures.erase("key_nobody", **BY)
+    await asked(world, ANN, "req_1", "the text")
+    for why in ("", "  ", "x" * 1001):
+        with pytest.raises(InvalidRequest):
+            await world.erasures.erase(ANN, by="uid:1", why=why)
+    assert types(world) == ["intent"]
+
+
+async def test_proofs_and_older_checkpoints_hold_after_an_erasure(world: World, tmp_path: Path) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    older = world.reader().checkpoint()
+    (tmp_path / "older").write_text(older.note, "utf8")
+    receipt = await world.log.receipt(0)
+    await world.erasures.erase(ANN, **BY)
+    assert verify(world.reader(), [older]).older == (1,)
+    assert receipt.leaf == (await world.log.receipt(0)).leaf  # the entry is the same
+    export(world.reader(), tmp_path / "out")
+    command = [sys.executable, str(verifier.__file__), str(tmp_path / "out"), str(tmp_path / "out" / "vkey")]
+    ran = await asyncio.create_subprocess_exec(*command, str(tmp_path / "older"), stdout=asyncio.subprocess.PIPE)
+    output, _ = await ran.communicate()
+    assert (ran.returncode, output[:22]) == (0, b"OK: 3 entries, 1 kept ")
+
+
+async def test_a_subject_that_goes_on_asking_starts_anew(world: World) -> None:
+    before = await asked(world, ANN, "req_1", "the text")
+    await world.erasures.erase(ANN, **BY)
+    after = await asked(world, ANN, "req_1", "the text")
+    assert after != before
+    assert [one.state for one in world.vault.opened("req_1")] == ["erased", "kept"]
+    assert (await world.erasures.erase(ANN, **BY)).records == 1
+    assert await world.erasures.follow() == 0
+
+
+async def test_a_revoked_key_loses_its_name_and_a_valid_one_keeps_it(world: World) -> None:
+    keys = Keys(world.database, b"p" * 32, commit=world.vault.commit_in)
+    _, ann = keys.create("Ann Brontë")
+    token, ben = keys.create("Ben")
+    keys.revoke(ann.id)
+    assert (await world.erasures.erase(ann.id, **BY)).valid_key is False
+    assert (await world.erasures.erase(ben.id, **BY)).valid_key is True
+    fresh = Keys(world.database, b"p" * 32)
+    assert (fresh.find(ann.id).name, fresh.find(ben.id).name) == ("", "Ben")
+    assert fresh.authenticate(token).name == "Ben"
+    assert found_below(world.home.path, ["Ann Brontë".encode()]) == []
+
+
+# ---------------------------------------------------------------- crashes and restores
+
+
+class Failing:
+    """A log that fails when it is told of one type of event."""
+
+    def __init__(self, world: World, type: str) -> None:
+        self._log, self._type = world.log, type
+
+    async def append(self, event: Event, *, flush: bool) -> int:
+        if event["type"] == self._type:
+            raise AuditUnavailable("The disk is full.")
+        return await self._log.append(event, flush=flush)
+
+    async def receipt(self, index: int) -> Receipt:
+        return await self._log.receipt(index)
+
+
+async def test_what_cannot_be_recorded_is_not_erased(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    deaf = Erasures(world.vault, Failing(world, "erasure.requested"), world.reader, world.clock)
+    with pytest.raises(AuditUnavailable):
+        await deaf.erase(ANN, **BY)
+    assert [one.text for one in world.vault.opened("req_1")] == ["the text"]
+
+
+async def test_an_erasure_that_was_cut_short_is_finished_by_the_next_start(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    cut = Erasures(world.vault, Failing(world, "subject.erased"), world.reader, world.clock)
+    with pytest.raises(AuditUnavailable):
+        await cut.erase(ANN, **BY)
+    assert types(world)[-1] == "erasure.requested"
+    custodian = Custodian(world.erasures, world.retention(None), world.clock)
+    await custodian.start()
+    await custodian.stop()
+    told = world.entries()[-1]
+    assert (told["type"], told["subject"], told["records"]) == ("subject.erased", ANN, 1)
+    assert await world.erasures.follow() == 0
+
+
+async def test_an_erasure_that_was_only_requested_is_finished_by_the_next_one(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await asked(world, BEN, "req_2", "another")
+    standing = world.vault.standing(ANN)
+    assert standing is not None
+    told = {"subject": ANN, "generation": standing.generation, **BY, "records": 1}
+    await world.log.append({"type": "erasure.requested", **told}, flush=True)
+    await world.erasures.erase(BEN, **BY)
+    erased = [entry["subject"] for entry in world.entries() if entry["type"] == "subject.erased"]
+    assert erased == [ANN, BEN]
+    assert [one.state for one in world.vault.opened("req_1")] == ["erased"]
+
+
+async def test_a_database_that_is_restored_is_erased_again(world: World, tmp_path: Path) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await asked(world, BEN, "req_2", "another")
+    needles = list(secrets_of(world))[:2]  # Ann's
+    world.database.checkpoint()
+    shutil.copy(world.home.database, tmp_path / "backup.db")
+    await world.erasures.erase(ANN, **BY)
+    await asked(world, ANN, "req_3", "later")
+    await world.close()
+    for path in world.home.path.glob("isthmus.db*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup.db", world.home.database)
+    restored = World(world.home)
+    await restored.log.start()
+    assert [one.text for one in restored.vault.opened("req_1")] == ["the text"]
+    assert await restored.erasures.follow() == 1
+    assert [one.state for one in restored.vault.opened("req_1")] == ["erased"]
+    assert [one.text for one in restored.vault.opened("req_2")] == ["another"]
+    assert restored.entries()[-1]["again"] is True
+    assert found_below(restored.home.path, needles) == []
+    assert await restored.erasures.follow() == 0
+    await restored.close()
+
+
+async def test_following_reads_each_entry_once(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await world.erasures.follow()
+    assert world.vault.seen() == 1
+
+    def unread() -> Reader:
+        reader = Reader(Folder(world.home.audit))
+        reader.entries = None  # type: ignore[method-assign,assignment]
+        return reader
+
+    assert await Erasures(world.vault, world.log, unread, world.clock).follow() == 0
+
+
+async def test_entries_that_ask_for_nothing_are_passed_over(world: World) -> None:
+    """Words of an erasure inside another entry, and an erasure without its fields."""
+    await asked(world, ANN, "req_1", "the text")
+    await world.log.append({"type": "x", "note": '"type":"subject.erased"', "subject": ANN}, flush=True)
+    await world.log.append({"type": "x", "inner": {"type": "erasure.requested", "subject": ANN}}, flush=True)
+    await world.log.append({"type": "subject.erased", "subject": ANN}, flush=True)
+    assert await world.erasures.follow() == 0
+    assert [one.text for one in world.vault.opened("req_1")] == ["the text"]
+
+
+# ---------------------------------------------------------------- retention
+
+
+async def test_content_expires_after_its_days_and_the_log_says_so_first(world: World) -> None:
+    await asked(world, ANN, "req_1", "old")
+    world.clock.time += timedelta(days=10)
+    await asked(world, ANN, "req_2", "new")
+    world.clock.time += timedelta(days=1)
+    assert await world.retention(None).expire() == 0
+    assert await world.retention(11).expire() == 0  # to the moment: not before
+    assert await world.retention(10).expire() == 1
+    told = world.entries()[-1]
+    assert (told["type"], told["records"], told["days"]) == ("content.expired", 1, 10)
+    assert [world.vault.opened(f"req_{n}")[0].state for n in (1, 2)] == ["expired", "kept"]
+    assert await world.retention(10).expire() == 0
+    assert len(world.entries()) == 3
+
+
+async def test_a_server_that_runs_lets_content_expire(world: World) -> None:
+    await asked(world, ANN, "req_1", "old")
+    world.clock.time += timedelta(days=9)
+    custodian = Custodian(world.erasures, world.retention(10), world.clock)
+    await custodian.start()
+    while world.vault.opened("req_1")[0].state == "kept":  # the clock's sleep is a day, and takes no time
+        await world.log.flush()
+    await custodian.stop()
+    assert world.vault.opened("req_1")[0].state == "expired"
+    assert "content.expired" in types(world)
+
+
+# ---------------------------------------------------------------- disclosure
+
+
+async def test_a_disclosure_opens_its_commitment_and_says_what_does_not_match(world: World) -> None:
+    committed = await asked(world, ANN, "req_1", "the text")
+    found = trail(world.reader(), "req_1")
+    told = disclosed(world.vault, found, None)
+    (entry,) = told["commitments"]  # type: ignore[misc]
+    assert (entry["entry"], entry["commitment"], entry["text"], entry["matches"]) == (0, committed, "the text", True)
+    for claimed, matches in (("the text", True), ("the text\n", True), ("The text", False), ("", False)):
+        (entry,) = disclosed(world.vault, found, claimed)["commitments"]  # type: ignore[misc]
+        assert entry["matches"] is matches
+    assert all(found.genuine(one) for one in world.vault.opened("req_1"))
+    with pytest.raises(NotFound):
+        trail(world.reader(), "req_none")
+
+
+async def test_after_an_erasure_a_disclosure_has_no_salt_and_names_the_entry(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await world.erasures.erase(ANN, **BY)
+    await asked(world, ANN, "req_2", "later")  # a new secret: its salt opens nothing from before
+    told = disclosed(world.vault, trail(world.reader(), "req_1"), "the text")
+    (entry,) = told["commitments"]  # type: ignore[misc]
+    assert (told["salt"], entry["erased"]) == (None, 2)
+    assert "matches" not in entry
+    assert disclosed(world.vault, trail(world.reader(), "req_2"), None)["salt"] is not None
+
+
+async def test_a_ciphertext_that_was_swapped_is_noticed(world: World) -> None:
+    """By somebody who holds the master key: it opens, but the log does not know it."""
+    await asked(world, ANN, "req_1", "the text")
+    await world.vault.keep(ANN, "req_1", "m", {"prompt": "another text"})
+    found = trail(world.reader(), "req_1")
+    assert [found.genuine(one) for one in world.vault.opened("req_1")] == [True, False]
+
+
+async def test_a_key_s_name_is_not_in_the_log_and_can_be_proved_until_it_is_erased(world: World) -> None:
+    events: list[Event] = []
+    keys = Keys(world.database, b"p" * 32, record=events.append, commit=world.vault.commit_in)
+    _, ann = keys.create("Ann Brontë")
+    await world.log.append(events[0], flush=True)
+    assert "Brontë" not in str(events)
+    found = trail(world.reader(), ann.id)
+    assert [one["matches"] for one in disclosed(world.vault, found, "Ann Brontë")["commitments"]] == [True]  # type: ignore[attr-defined]
+    assert [one["matches"] for one in disclosed(world.vault, found, "Ben")["commitments"]] == [False]  # type: ignore[attr-defined]
+    await world.erasures.erase(ann.id, **BY)
+    assert disclosed(world.vault, trail(world.reader(), ann.id), "Ann Brontë")["salt"] is None
+
+
+async def test_a_store_that_fails_leaves_the_erasure_to_be_finished(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await world.erasures.follow()
+    with world.database.read() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(StoreUnavailable):
+        await world.erasures.erase(ANN, **BY)
+    with world.database.read() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+    assert await world.erasures.follow() == 1
+    assert types(world)[-1] == "subject.erased"
