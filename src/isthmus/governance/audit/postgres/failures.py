@@ -1,0 +1,76 @@
+"""What goes wrong with a database, as those who wait are told: without hosts, users or values, which the server's own
+log has."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from isthmus.errors import AuditUnavailable, IsthmusError, VerificationFailed
+
+_KNOWN: tuple[tuple[type[psycopg.Error], str, str], ...] = (
+    (
+        errors.LockNotAvailable,
+        "Another replica has held the turn of the audit log for too long.",
+        "Find it: SELECT * FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory'.",
+    ),
+    (
+        errors.DiskFull,
+        "The disk of the audit database is full.",
+        "Give it room; the log goes on by itself.",
+    ),
+    (
+        errors.InsufficientPrivilege,
+        "The audit database does not let this role do what the log needs.",
+        "As the tables' owner run what `isthmus audit schema --writer ROLE` prints, or its GRANT lines.",
+    ),
+    (
+        errors.ReadOnlySqlTransaction,
+        "The audit database only reads: it is a standby.",
+        "Name the primary, or every host with target_session_attrs=read-write, in audit.database.",
+    ),
+    (
+        errors.IntegrityConstraintViolation,
+        "The audit database refused the entry: it is not the one that is due.",
+        "Nothing was recorded. Something else writes to the log: run `isthmus audit verify`.",
+    ),
+)
+_GONE = ("The audit database cannot be reached, or did not answer.", "The log goes on by itself once it is back.")
+
+
+def unavailable(error: Exception) -> AuditUnavailable:
+    """The error of a turn that failed."""
+    if isinstance(error, AuditUnavailable):
+        return error
+    if isinstance(error, IsthmusError):
+        return AuditUnavailable(error.message, hint=error.hint, details=error.details)
+    for kind, message, hint in _KNOWN:
+        if isinstance(error, kind):
+            return AuditUnavailable(message, hint=hint)
+    if isinstance(error, psycopg.errors.OperationalError | psycopg.InterfaceError):
+        return AuditUnavailable(_GONE[0], hint=_GONE[1])
+    if isinstance(error, OSError):
+        return AuditUnavailable(f"The audit log cannot be written: {error.strerror or error}.")
+    return AuditUnavailable("The audit database refused.", hint="The server's log says why; `isthmus doctor` looks.")
+
+
+def lost(missing: int, covered: int) -> VerificationFailed:
+    """Entries that were signed for are gone."""
+    return VerificationFailed(
+        f"Entry {missing} is missing in the database: a signed checkpoint covers {covered} entries.",
+        hint="It was restored, or a standby that was behind took over. Bring back the entries; docs/audit-postgres.md.",
+        details={"index": missing},
+    )
+
+
+def changed(covered: int) -> VerificationFailed:
+    """What is there is not what was signed for."""
+    return VerificationFailed(
+        f"An entry before {covered} was changed in the database: the entries do not lead to the signed root.",
+        hint="Run `isthmus audit verify`, with a checkpoint that you kept: it names the entry.",
+    )
+
+
+def misplaced(index: int) -> VerificationFailed:
+    """A row that no log holds at that place."""
+    return VerificationFailed(f"Entry {index} is not what a log holds at that place.", details={"index": index})

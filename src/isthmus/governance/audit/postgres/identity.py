@@ -1,0 +1,64 @@
+"""Whose log it is: each replica has the same signing key in a file, the database states the public one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.checkpoint import Signer, Verifier
+from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.keys import finish_rotation, load_key, make_key
+from isthmus.governance.audit.rotation import trusted
+from isthmus.governance.audit.storage import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a log lives: its database (a connection string), its signing key's file, a folder of this replica's own in
+    which it remembers the newest checkpoints, and the log's name (``None``: the one it has, or a new one)."""
+
+    dsn: str
+    key: Path
+    memory: Path
+    origin: str | None = None
+
+
+def first_signer(place: Place) -> Signer:
+    """The signer of a log that begins: with the key in the file, or a new one. Raises :class:`AuditUnavailable` where
+    this replica remembers a log: an empty database in the place of that one would fork it."""
+    if Folder(place.memory).notes():
+        raise AuditUnavailable(
+            f"The database holds no audit log, and this replica remembers one ({place.memory}).",
+            hint="Correct audit.database, or restore the database; see docs/audit-postgres.md.",
+        )
+    key = load_key(place.key) if place.key.exists() else make_key(place.key, Files())
+    return Signer(place.origin or f"isthmus.local/{secrets.token_hex(4)}", key)
+
+
+def signer_of(place: Place, vkey: str, rotations: Iterable[bytes]) -> Signer:
+    """The signer of the log that states ``vkey``, and had the ``rotations``. Raises :class:`AuditUnavailable` where
+    this replica's key is another: one is never made for a log that exists."""
+    own = Verifier.parse(vkey)
+    known = trusted(own, rotations, own)
+    if place.origin not in (None, known.name):
+        raise AuditUnavailable(
+            f"The log in the database is called {known.name!r}, not {place.origin!r}.",
+            hint="Correct audit.origin, or name another database: one holds one log.",
+        )
+    finish_rotation(place.key, known, Files())
+    if not place.key.exists():
+        raise AuditUnavailable(f"This replica has no signing key for the log {known.name!r}.", hint=_copy(place))
+    signer = Signer(known.name, load_key(place.key), known.retired)
+    if signer.verifier != known:
+        raise AuditUnavailable(
+            f"The signing key {place.key} is not the one of the log in the database ({known.id.hex()}).",
+            hint=_copy(place),
+        )
+    return signer
+
+
+def _copy(place: Place) -> str:
+    return f"Copy the key from the replica that began the log, or from its backup, to {place.key} (mode 600)."

@@ -1,0 +1,167 @@
+"""A sequencer over PostgreSQL: the servers of any number of hosts share one log without gaps, and cannot fork it.
+
+A turn is one transaction under an advisory lock, in two round trips: read what others wrote, then write, sign, commit.
+Nothing is told before COMMIT has returned. Where its outcome is not known (the connection was lost) everyone is told
+that it failed, and the entries may be there. After any error all that was known is forgotten and the next turn reads
+the database again, so the log comes back by itself once the database does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import psycopg
+
+from isthmus.errors import AuditUnavailable, IsthmusError
+from isthmus.governance.audit.checkpoint import Checkpoint
+from isthmus.governance.audit.entries import encode
+from isthmus.governance.audit.files import Files, make_folders
+from isthmus.governance.audit.postgres import statements as say
+from isthmus.governance.audit.postgres.connecting import told
+from isthmus.governance.audit.postgres.failures import unavailable
+from isthmus.governance.audit.postgres.identity import Place
+from isthmus.governance.audit.postgres.session import Call, Session
+from isthmus.governance.audit.postgres.state import State, load
+from isthmus.governance.audit.postgres.storage import Rows
+from isthmus.governance.audit.postgres.tables import PATIENCE_S, open_session
+from isthmus.governance.audit.sequencer import Result, View
+from isthmus.governance.audit.slots import Slots
+
+_log = logging.getLogger("isthmus")
+
+
+class DatabaseSequencer:
+    """A :class:`isthmus.governance.audit.sequencer.Sequencer`."""
+
+    def __init__(self, place: Place, now: Callable[[], datetime], patience: float = PATIENCE_S) -> None:
+        """``now`` gives aware datetimes; ``patience``: seconds to wait for a turn."""
+        self._place, self._now, self._patience = place, now, patience
+        self._mutex = threading.Lock()
+        self._rows = Rows(place.dsn)
+        self._memory = Slots(place.memory, Files())
+        self._session: Session | None = None
+        self._state: State | None = None
+        self._said = ""
+        self.view: View | None = None
+
+    def write_now(self, event: Mapping[str, object]) -> Result | None:
+        """Never: a database is always waited for."""
+        return None
+
+    def commit(self, events: Sequence[Mapping[str, object]], *, flush: bool) -> list[Result]:
+        """For each event its index, or why it cannot be recorded; with ``flush``, all on disk and signed for."""
+        with self._mutex, self._forgetting():
+            # (1) the turn: what others wrote is read
+            session = self._connected()
+            state = self._state = self._caught_up(session)
+            # (2) the entries, each in its place
+            results, entries = self._encoded(events, state.size)
+            begin = state.size
+            state.push(entries)
+            # (3) the signature over all that there is now
+            signed = self._signed(state) if flush else None
+            # (4) committed: only then does anybody hear of it
+            _commit(session, begin, entries, state, signed)
+            if signed is not None:
+                self._publish(signed)
+            self._said = ""
+            return results
+
+    def record(self, event: Mapping[str, object]) -> int:
+        """One event, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
+        (result,) = self.commit([event], flush=True)
+        if isinstance(result, IsthmusError):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Let go of the connections; the next call opens them again."""
+        with self._mutex:
+            self._forget()
+
+    def _connected(self) -> Session:
+        if self._session is None:
+            make_folders(Files(), self._place.memory)
+            self._session = open_session(self._place.dsn, self._patience)
+        return self._session
+
+    def _caught_up(self, session: Session) -> State:
+        """In a transaction that has the turn."""
+        if (state := self._state) is not None:
+            begin = [Call(say.BEGIN), Call(say.TURN), Call(say.STATE), Call(say.READ, (say.bigint(state.last),))]
+            *_, stated, read = session.run(begin)
+            if state.follow(stated.rows, read.rows):
+                return state
+        else:
+            session.run([Call(say.BEGIN), Call(say.TURN)])
+        state, view = load(session, self._rows, self._place, self.view)
+        self.view = view or self.view
+        return state
+
+    def _encoded(self, events: Sequence[Mapping[str, object]], size: int) -> tuple[list[Result], list[bytes]]:
+        results, entries = list[Result](), list[bytes]()
+        for event in events:
+            try:
+                entries.append(encode(event, size + len(entries), self._now()))
+                results.append(size + len(entries) - 1)
+            except AuditUnavailable as error:
+                results.append(error)
+        return results, entries
+
+    def _signed(self, state: State) -> View | None:
+        """A checkpoint of all that there is; ``None`` where the newest one covers it."""
+        view = self.view
+        if view is not None and view.tree is state.tree and view.checkpoint.size == state.size:
+            return None
+        checkpoint = Checkpoint(state.signer.verifier.name, state.size, state.tree.root())
+        return View(checkpoint, state.signer.sign(checkpoint), state.tree)
+
+    def _publish(self, view: View) -> None:
+        self.view = view
+        self._memory.keep(view.checkpoint.size, view.note.encode())
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After any error nothing that was known of the database is relied on."""
+        try:
+            yield
+        except (psycopg.Error, IsthmusError, OSError) as error:
+            self._forget()
+            self._say(told(error) if isinstance(error, psycopg.Error) else str(error))
+            raise unavailable(error) from error
+        except BaseException:
+            self._forget()
+            raise
+
+    def _say(self, what: str) -> None:
+        """In the server's log, once, with what those who wait are not told."""
+        if what != self._said:
+            _log.warning("The audit log's database: %s", what)
+            self._said = what
+
+    def _forget(self) -> None:
+        self._state = None
+        self._memory.close()
+        self._rows.close()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _commit(session: Session, begin: int, entries: Sequence[bytes], state: State, signed: View | None) -> None:
+    calls = [Call(say.APPEND, (say.bigint(begin), say.byteas(entries)))] if entries else []
+    tiles = dict(state.pending.tiles)
+    calls += [Call(say.KEEP, (say.smallint(level), say.bigint(n), tile)) for (level, n), tile in tiles.items()]
+    if signed is not None:
+        calls.append(Call(say.SIGN, (say.bigint(signed.checkpoint.size), signed.note.encode())))
+    elif calls:
+        calls.append(Call(say.LAZY))
+    *_, end = session.run([*calls, Call(say.COMMIT)])
+    if end.tag != b"COMMIT":
+        raise psycopg.OperationalError("The transaction was not committed.")
+    for key in tiles:  # from here on the database has them
+        del state.pending.tiles[key]

@@ -1,0 +1,104 @@
+"""What a process knows of the log between two turns, and how it comes to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from isthmus.governance.audit import merkle
+from isthmus.governance.audit.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.entries import decode
+from isthmus.governance.audit.layout import WIDTH
+from isthmus.governance.audit.postgres import statements as say
+from isthmus.governance.audit.postgres.failures import changed, lost, misplaced
+from isthmus.governance.audit.postgres.identity import Place, first_signer, signer_of
+from isthmus.governance.audit.postgres.pending import Pending
+from isthmus.governance.audit.postgres.session import Call, Row, Session
+from isthmus.governance.audit.reader import Signed, read_checkpoint
+from isthmus.governance.audit.sequencer import View
+from isthmus.governance.audit.storage import Folder, Storage
+from isthmus.governance.audit.tree import Tree
+
+
+@dataclass(slots=True)
+class State:
+    """``tip`` is the last leaf's hash: the database must still have it at the next turn."""
+
+    signer: Signer
+    tree: Tree
+    pending: Pending
+    tip: bytes = field(default=b"")
+
+    @property
+    def size(self) -> int:
+        return self.tree.size
+
+    @property
+    def last(self) -> int:
+        """From where the next turn reads: our last entry on."""
+        return max(0, self.size - 1)
+
+    def push(self, entries: Iterable[bytes]) -> None:
+        for entry in entries:
+            self.tip = merkle.leaf_hash(entry)
+            self.tree.push(self.tip)
+
+    def follow(self, stated: Sequence[Row], rows: Sequence[Row]) -> bool:
+        """Take in what others wrote after our last entry. False where all must be read again: the log has another key
+        now, it went on without us for long, or our last entry is not there (behind a pooler the server may be another
+        one now, which was behind). Raises :class:`VerificationFailed`."""
+        if len(rows) == say.BEHIND or not stated or stated[0][0] != self.signer.verifier.vkey.encode():
+            return False
+        if self.size:
+            if not rows or say.number(rows[0][0]) != self.last or merkle.leaf_hash(rows[0][1] or b"") != self.tip:
+                return False
+            rows = rows[1:]
+        self.push(_checked(rows, self.size))
+        return True
+
+
+def load(session: Session, rows: Storage, place: Place, view: View | None) -> tuple[State, View | None]:
+    """Read the log, in a transaction that has the turn: numbered as it is checked. The newest checkpoint comes too.
+
+    Raises :class:`AuditUnavailable` and :class:`VerificationFailed`.
+    """
+    # (1) the key; who comes first begins the log
+    stated, count = session.run([Call(say.STATE), Call(say.SIZE)])
+    if stated.rows:
+        signer = signer_of(place, (stated.rows[0][0] or b"").decode(), rows.rotations())
+    else:
+        signer = first_signer(place)
+        session.run([Call(say.FOUND, (signer.verifier.vkey.encode(),))])
+    # (2) the entries at the end; those before them are in full tiles
+    bundles = say.number(count.rows[0][0]) // WIDTH
+    pending = Pending(rows)
+    state = State(signer, Tree(pending, pending.keep, bundles), pending)
+    (read,) = session.run([Call(say.READ, (say.bigint(max(0, bundles * WIDTH - 1)),))])
+    begun = read.rows[1:] if bundles else read.rows
+    state.push(_checked(begun, bundles * WIDTH))
+    if bundles and not begun:
+        state.tip = merkle.leaf_hash(read.rows[0][1] or b"")
+    # (3) nothing that was signed for may be missing or different: what the database holds, what this process knows,
+    #     and what this replica remembers from before it was started
+    notes = [row[1] for row in stated.rows if row[1]]
+    held = [Signed(signer.verifier.open(note), note.decode()) for note in notes]
+    remembered = read_checkpoint(Folder(place.memory), signer.verifier)
+    known = [*held, *([remembered] if remembered else []), *([Signed(view.checkpoint, view.note)] if view else [])]
+    for signed in known:
+        _must_cover(state.tree, signed.checkpoint)
+    newest = max(known, key=lambda signed: signed.checkpoint.size, default=None)
+    return state, View(newest.checkpoint, newest.note, state.tree) if newest else None
+
+
+def _checked(rows: Iterable[Row], begin: int) -> Iterable[bytes]:
+    for index, (seq, entry) in enumerate(rows, begin):
+        if say.number(seq) != index or entry is None or decode(entry, index) is None:
+            raise misplaced(index)
+        yield entry
+
+
+def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:
+    if tree.size < checkpoint.size:
+        raise lost(tree.size, checkpoint.size)
+    if merkle.root(checkpoint.size, tree.node) != checkpoint.root:
+        raise changed(checkpoint.size)
