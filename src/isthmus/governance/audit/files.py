@@ -92,5 +92,6 @@ def tile_keeper(folder: Path, files: Files) -> Callable[[int, int, bytes], None]
         with suppress(OSError):
             make_folders(files, path.parent)
             replace(files, path, hashes)
+            sync_folder(files, path.parent)  # else the partial one before it may come back
 
     return keep

@@ -47,13 +47,17 @@ def pack(entries: Iterable[bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[list[bytes], int]:
-    """The complete entries of a bundle, and the offset at which they end: short of ``len(data)`` after a torn write."""
+    """The complete entries of a bundle, and the offset at which they end: short of ``len(data)`` after a torn write.
+
+    No entry holds a zero byte, as JSON has none: one that does lost a sector in a power loss.
+    """
     entries, offset = [], 0
     while offset + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, offset)
         start = offset + _LENGTH.size
-        if length == 0 or start + length > len(data):
+        entry = data[start : start + length]
+        if length == 0 or len(entry) < length or 0 in entry:
             break
-        entries.append(data[start : start + length])
+        entries.append(entry)
         offset = start + length
     return entries, offset

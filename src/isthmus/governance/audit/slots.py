@@ -1,7 +1,8 @@
 """The two files that hold the newest checkpoints.
 
 They are written in place, by turns: a rename would make each following sync several times slower. A torn one leaves
-the other, with the checkpoint before it.
+the other, with the checkpoint before it. No sync follows, so a power loss may take both; one that could tear both (the
+length changes, or a note is longer than what a disk writes as a whole) is put in place by a rename.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from isthmus.governance.audit.files import Files, replace, write_all
 from isthmus.governance.audit.storage import SLOTS
 
 _LONGEST = 4096
+#: What a disk writes as a whole, in bytes.
+_SECTOR = 512
 
 
 class Slots:
@@ -30,12 +33,9 @@ class Slots:
         (_, slot), (newest, _) = sorted((size_of(note), slot) for slot, note in held.items())
         if newest > size:
             return None
-        if slot not in self._open:
+        if len(held[slot]) != len(note) or len(note) > _SECTOR:
             return replace(self._files, self._folder / slot, note)
-        write_all(self._files, self._open[slot], note)
-        if len(held[slot]) > len(note):  # a key less to sign with
-            self._files.truncate(self._open[slot], len(note))
-        return None
+        return write_all(self._files, self._open[slot], note)
 
     def close(self) -> None:
         while self._open:

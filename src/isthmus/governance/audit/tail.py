@@ -15,14 +15,18 @@ from isthmus.governance.audit.merkle import leaf_hash
 from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.tree import Tree
 
+#: What a disk writes as a whole, in bytes.
+_SECTOR = 512
+
 
 class Tail:
     """``tree`` covers exactly the complete entries; the file may hold a torn one after them. Used under the lock."""
 
     def __init__(self, folder: Path, files: Files, bundle: int) -> None:
         """Opens that bundle, if it is there; the ones before it must be full."""
-        self.tree = Tree(Folder(folder), tile_keeper(folder, files), bundle)
+        self.tree = Tree(Folder(folder), self._keep_tile, bundle)
         self._folder, self._files = folder, files
+        self._store = tile_keeper(folder, files)
         self._fd: int | None = None
         self._bundle, self._offset, self._end = bundle, 0, (bundle + 1) * WIDTH
         self._hashes: int | None = None
@@ -51,8 +55,8 @@ class Tail:
 
     @property
     def roomy(self) -> bool:
-        """Whether the next entry fits into the file that is open: then to write it is one system call."""
-        return self._fd is not None and not self._full
+        """Whether the next entry fits into the file that is open and does not fill it: it is one system call then."""
+        return self._fd is not None and self.tree.size + 1 < self._end
 
     def duplicate(self) -> int | None:
         """The last bundle's file once more, to be synced while others write (earlier ones were synced when full)."""
@@ -85,9 +89,10 @@ class Tail:
         return torn
 
     def cut(self) -> None:
-        """Cut off what follows the last complete entry."""
+        """Cut off what follows the last complete entry, for good: it must not come back behind the next."""
         if self._fd is not None:
             self._files.truncate(self._fd, self._offset)
+            self._files.sync(self._fd)
 
     def rewrite(self, flushed: int) -> None:
         """Write the entries from ``flushed`` on once more, and sync them and their names."""
@@ -106,6 +111,12 @@ class Tail:
                 with suppress(OSError):
                     self._files.close(fd)
         self._fd = self._hashes = None
+
+    def _keep_tile(self, level: int, n: int, hashes: bytes) -> None:
+        """On disk only after the entries that it was made from: after a power loss others may take their place."""
+        if level == 0 and self._fd is not None:
+            self._files.sync(self._fd)
+        self._store(level, n, hashes)
 
     @property
     def _full(self) -> bool:
@@ -142,13 +153,12 @@ class Tail:
                 f"The log lost entries before {self.size} while it was in use.", details={"index": self.size - 1}
             )
         raw = os.pread(self._fd, facts.st_size - self._offset, self._offset)
-        data = raw.rstrip(b"\0")  # a power loss may leave a file longer than what reached the disk
-        entries, end = unpack(data)
+        entries, end = unpack(raw)
         for entry in entries:
             self._take(entry)
-        if data[end : end + 2] == b"\0\0":
-            raise _broken(self.size)
         self._offset += end
+        if not _torn(raw[end:], self._offset):
+            raise _broken(self.size)
         return len(raw) - end
 
     def _take(self, entry: bytes) -> None:
@@ -162,6 +172,16 @@ def open_tail(folder: Path, files: Files, bundle: int) -> Tail:
     while bundle_path(folder, bundle + 1).exists():
         bundle += 1
     return Tail(folder, files, bundle)
+
+
+def _torn(rest: bytes, offset: int) -> bool:
+    """Whether a death in the middle of a write, or a power loss, may leave this behind the last complete entry, which
+    ends at ``offset``: the beginning of a record, or zeros up to the end of a sector."""
+    length = int.from_bytes(rest[:2], "big")
+    lost = rest.find(0, 2 if length else 0, 2 + length)
+    if lost < 0:
+        return len(rest) < 2 + length
+    return not any(rest[lost : lost + _SECTOR - (offset + lost) % _SECTOR])
 
 
 def _broken(index: int) -> VerificationFailed:
