@@ -206,9 +206,12 @@ async def test_following_reads_each_entry_once(world: World) -> None:
 async def test_entries_that_ask_for_nothing_are_passed_over(world: World) -> None:
     """Words of an erasure inside another entry, and an erasure without its fields."""
     await asked(world, ANN, "req_1", "the text")
-    await world.log.append({"type": "x", "note": '"type":"subject.erased"', "subject": ANN}, flush=True)
-    await world.log.append({"type": "x", "inner": {"type": "erasure.requested", "subject": ANN}}, flush=True)
-    await world.log.append({"type": "subject.erased", "subject": ANN}, flush=True)
+    standing = world.vault.standing(ANN)
+    assert standing is not None
+    told = {"subject": ANN, "generation": standing.generation, "records": 1}
+    await world.log.append({"type": "x", "note": '"type":"subject.erased"', **told}, flush=True)
+    await world.log.append({"type": "x", "inner": {"type": "erasure.requested"}, **told}, flush=True)
+    await world.log.append({"type": "subject.erased", "subject": ANN, "records": "many"}, flush=True)
     assert await world.erasures.follow() == 0
     assert [one.text for one in world.vault.opened("req_1")] == ["the text"]
 

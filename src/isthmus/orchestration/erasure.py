@@ -126,7 +126,7 @@ class _Wanted:
 
     def take(self, event: Mapping[str, Any]) -> None:
         told = {name: event.get(name, "") for name in ("subject", "generation", "by", "why")}
-        told["records"] = int(event.get("records", 0))
+        told["records"] = records if isinstance(records := event.get("records"), int) else 0
         which = (str(told["subject"]), str(told["generation"]))
         if event["type"] == REQUESTED:
             self.begun[which] = told
