@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from isthmus.cli.terminal import err, progress
-from isthmus.governance.audit.search import Scan
 
 #: From so many entries on, a bar shows how far the reading is.
 _LONG = 5_000
@@ -20,9 +19,8 @@ def bar(total: int, quiet: bool) -> Iterator[Callable[[int], object]]:
         yield lambda count: shown.advance(task, count)
 
 
-def warn_of_broken(scan: Scan) -> None:
+def warn_of_broken(broken: Sequence[int]) -> None:
     """Say on standard error that an entry is not what belongs in its place."""
-    if scan.broken:
-        first, more = scan.broken[0], len(scan.broken) - 1
-        others = f" (and {more} more)" if more else ""
-        err().print(f"[bold red]Entry {first}{others} is no entry of this place[/]: run `isthmus audit verify`.")
+    if broken:
+        others = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        err().print(f"[bold red]Entry {broken[0]}{others} is no entry of this place[/]: run `isthmus audit verify`.")

@@ -96,7 +96,7 @@ def _find(query: Query, last: int | None, jsonl: bool, config: Path | None, json
             lines.flush()
         else:
             kept = list(found)
-    warn_of_broken(scan)
+    warn_of_broken(scan.broken)
     if not jsonl:
         plain = {
             "entries": [one.event for one in kept],

@@ -53,7 +53,7 @@ def _request(reader: Reader, request: str, quiet: bool) -> list[Found]:
     with bar(signed_size(reader), quiet) as advance:
         scan = Scan(oldest_first(reader), advance)
         found = list(scan.find(Query(request=frozenset({request}))))
-    warn_of_broken(scan)
+    warn_of_broken(scan.broken)
     return found
 
 
@@ -61,7 +61,7 @@ def _entry(reader: Reader, number: str) -> list[Found]:
     """The one entry of that number, if the log has it."""
     scan = Scan(islice(oldest_first(reader, int(number)), 1))
     found = list(scan.find(Query()))
-    warn_of_broken(scan)
+    warn_of_broken(scan.broken)
     return found
 
 

@@ -85,7 +85,7 @@ class Sent:
         }
 
 
-def sent(reader: Reader, to: Recipient, span: Span, advance: Callable[[int], object] = lambda _: None) -> Sent:
+def count_sent(reader: Reader, to: Recipient, span: Span, advance: Callable[[int], object] = lambda _: None) -> Sent:
     """Count what ``to`` received in that time, by the part of the log that its newest checkpoint covers.
 
     Raises :class:`NotFound` where neither the configuration nor any entry knows whom, so that a slip of the pen is not

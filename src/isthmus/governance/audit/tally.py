@@ -65,9 +65,9 @@ class Figures:
 
 @dataclass(slots=True)
 class Tally:
-    """Sums, in ``total`` and by month of the intent (``2026-03``), and counts of attempts: ``ends`` says how those ended
-    that brought no whole answer, ``kept`` whose text was kept, ``estimated`` whose tokens are an estimate. ``entries``
-    are the numbers of the entries that say all this."""
+    """Sums, in ``total`` and by month of the intent (``2026-03``), and counts of attempts: ``ends`` says how those
+    ended that brought no whole answer, ``kept`` whose text was kept, ``estimated`` whose tokens are an estimate.
+    ``entries`` are the numbers of the entries that say all this."""
 
     total: Figures = field(default_factory=Figures)
     months: dict[str, Figures] = field(default_factory=dict)

@@ -1,0 +1,126 @@
+"""``isthmus audit sent``: what did this model, or this vendor, receive?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from isthmus.cli.audit.opening import open_log
+from isthmus.cli.audit.scanning import bar, warn_of_broken
+from isthmus.cli.audit.search import Since, Until
+from isthmus.cli.terminal import Config, Json, configuration, show, visible
+from isthmus.governance.audit.evidence import write_evidence
+from isthmus.governance.audit.moments import span
+from isthmus.governance.audit.search import signed_size
+from isthmus.governance.audit.sent import Sent, count_sent, recipient
+from isthmus.governance.audit.tally import UNKNOWN, Figures
+
+_MOST_NAMES = 12
+
+
+def sent(
+    to: Annotated[str, typer.Option("--to", help="A model's id, a provider's name, or a vendor's host.")],
+    since: Since = None,
+    until: Until = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the entries with their proofs into this new folder.")
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Say what a model or vendor received: how often, how much, under which labels, from which collections, by whom."""
+    from isthmus.models import catalogue
+
+    reader = open_log(config)
+    whom = recipient(to, catalogue.cards(*configuration(config)).values())
+    when = span(since, until, datetime.now(UTC))
+    with bar(signed_size(reader), json) as advance:
+        answer = count_sent(reader, whom, when, advance)
+    warn_of_broken(answer.broken)
+    if out is not None:
+        with bar(len(answer.tally.entries), json) as advance:
+            write_evidence(reader, answer, out, advance)
+    plain = answer.as_dict() | ({} if out is None else {"folder": str(out)})
+    show(plain, json, lambda console: _render(console, answer, out))
+
+
+def _render(console: Console, answer: Sent, out: Path | None) -> None:
+    tally, signed = answer.tally, answer.signed.checkpoint
+    console.print(Text.assemble("To ", (visible(answer.to.name), "bold"), f", {_when(answer)}"), soft_wrap=True)
+    console.print()
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, told in _facts(answer):
+        table.add_row(name, Text(visible(told)))
+    console.print(table)
+    if len(tally.months) > 1:
+        console.print()
+        console.print(_months(tally.months))
+    console.print()
+    console.print(
+        f"Counted from the log {visible(signed.origin)} as its signed checkpoint of {signed.size} entries has it.",
+        style="dim", soft_wrap=True, markup=False,
+    )  # fmt: skip
+    if out is not None:
+        console.print(
+            f"{len(tally.entries)} entries with their proofs are in {out}. Check them with:\n"
+            f"python3 {out}/verify_evidence.py {out} {out}/vkey",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
+
+
+def _when(answer: Sent) -> str:
+    since, until = answer.span.since, answer.span.until
+    begin = "from the beginning" if since is None else f"from {since:%Y-%m-%d %H:%M} UTC"
+    return begin + (" until now" if until is None else f" until {until:%Y-%m-%d %H:%M} UTC")
+
+
+def _facts(answer: Sent) -> Iterator[tuple[str, str]]:
+    """The lines of the answer, as a name and what is told."""
+    tally = answer.tally
+    total = tally.total
+    yield "requests", f"{total.requests}, in {total.attempts} attempts"
+    yield "answered", str(total.answered)
+    if tally.ends:
+        failed = Counter(tally.ends)
+        unknown = failed.pop(UNKNOWN, 0)
+        told = _counted(failed) + (f"{', ' if failed else ''}{UNKNOWN} {unknown}" if unknown else "")
+        yield "not answered", f"{told}; each of them may have been received all the same"
+    if tally.amounts:
+        yield "sent", ", ".join(f"{count:,} {name}" for name, count in tally.amounts.items())
+    about = f" ({tally.estimated} attempts estimated)" if tally.estimated else ""
+    yield "tokens", f"{total.prompt:,} in, {total.completion:,} out{about}"
+    yield "cost", ", ".join(f"{amount:f} {currency}" for currency, amount in sorted(total.cost.items())) or "none"
+    for name, counter in tally.by.items():
+        if counter:
+            yield name, _counted(counter)
+    yield (
+        "content",
+        f"kept of {tally.kept} attempts" if tally.kept else "none was kept; the log holds commitments to it",
+    )
+
+
+def _counted(counter: Counter[str]) -> str:
+    """The most frequent names, each with how many attempts it counts."""
+    told = ", ".join(f"{name} {count}" for name, count in counter.most_common(_MOST_NAMES))
+    more = len(counter) - _MOST_NAMES
+    return told + (f", and {more} more (--json names them)" if more > 0 else "")
+
+
+def _months(months: Mapping[str, Figures]) -> Table:
+    names = ("month", "requests", "attempts", "answered", "tokens in", "tokens out", "cost")
+    table = Table(*(Column(name, justify="left" if name == "month" else "right") for name in names), box=None)
+    for month, told in sorted(months.items()):
+        cost = "\n".join(f"{amount:f} {currency}" for currency, amount in sorted(told.cost.items()))
+        figures = (told.requests, told.attempts, told.answered, told.prompt, told.completion)
+        table.add_row(month, *(f"{figure:,}" for figure in figures), Text(visible(cost)))
+    return table
