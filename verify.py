@@ -42,8 +42,8 @@ def main(export: Path, vkey: str, texts: list[str]) -> None:
         while data:  # every entry: it is in its place, with the hash that the log keeps for it
             i, end = len(leaves), 2 + int.from_bytes(data[:2], "big")
             leaves.append(hashlib.sha256(b"\0" + data[2:end]).digest())
-            sound = known.startswith(leaves[i], i % 256 * 32) and json.loads(data[2:end])["seq"] == i
-            need(sound, f"entry {i} was changed, or is not in its place")
+            sound = end <= len(data) and known.startswith(leaves[i], i % 256 * 32)
+            need(sound and json.loads(data[2:end])["seq"] == i, f"entry {i} was changed, or is not in its place")
             data = data[end:]
     need(len(leaves) == signed[0][0], f"there are {len(leaves)} entries, and {signed[0][0]} were signed for")
     for size, top in sorted(signed):  # every checkpoint: the entries lead to it
