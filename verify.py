@@ -1,5 +1,5 @@
 """Check an export of an Isthmus audit log, trusting nothing of Isthmus: this page, Python and openssl are all it takes.
-Usage: python3 verify.py EXPORT VKEY [OLDER-CHECKPOINT ...] [--receipt RECEIPT.json]
+Usage: python3 verify.py EXPORT VKEY [OLDER-CHECKPOINT ...] [--receipt RECEIPT.json] [--witness VKEY]
 VKEY is the log's public key (a file, or its text). Keep it, and older checkpoints, where the log's operator cannot
 change them: then nothing before them was changed unseen. Exit code: 0 it holds, 1 otherwise."""
 
@@ -15,45 +15,65 @@ def root(h: list[bytes]) -> bytes:  # RFC 6962 section 2.1: split at the largest
     k = 1 << (len(h) - 1).bit_length() >> 1
     return h[0] if len(h) == 1 else hashlib.sha256(b"\1" + root(h[:k]) + root(h[k:]) if h else b"").digest()
 
-def checkpoint(note: str, vkey: str) -> tuple[int, bytes]:  # c2sp.org/signed-note, c2sp.org/tlog-checkpoint
+def signed(note: str, vkey: str) -> bool:  # c2sp.org/signed-note, and c2sp.org/tlog-cosignature for a witness's key
     (name, keyid, key), (body, lines) = vkey.split("+", 2), note.split("\n\n")
     raw = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.startswith(f"— {name} ")]
-    signature = next((one[4:] for one in raw if one[:4].hex() == keyid), b"")
+    signature, text = next((one[4:] for one in raw if one[:4].hex() == keyid), b""), f"{body}\n"
+    if base64.b64decode(key)[0] == 4:  # a witness signs the time too
+        text, signature = f"cosignature/v1\ntime {int.from_bytes(signature[:8], 'big')}\n{text}", signature[8:]
     der = bytes.fromhex("302a300506032b6570032100") + base64.b64decode(key)[1:]  # RFC 8410: an Ed25519 public key
     openssl = "openssl pkeyutl -verify -pubin -keyform DER -inkey key -rawin -in body -sigfile sig".split()
     with tempfile.TemporaryDirectory() as folder:
-        for file, data in (("key", der), ("body", f"{body}\n".encode()), ("sig", signature)):
+        for file, data in (("key", der), ("body", text.encode()), ("sig", signature)):
             Path(folder, file).write_bytes(data)
-        good = subprocess.run(openssl, cwd=folder, capture_output=True, check=False).returncode == 0
-    origin, size, top = body.split("\n")
-    need(good and origin == name, f"the checkpoint of {size} entries is not signed by {name}+{keyid}")
+        return subprocess.run(openssl, cwd=folder, capture_output=True, check=False).returncode == 0
+
+def checkpoint(note: str, keys: dict[str, float]) -> tuple[int, bytes]:  # c2sp.org/tlog-checkpoint
+    origin, size, top, *_ = note.split("\n\n")[0].split("\n")
+    good = any(signed(note, key) for key, most in keys.items() if int(size) <= most and key.startswith(f"{origin}+"))
+    need(good, f"the checkpoint of {size} entries is not signed by {[*keys][-1]}")
     return int(size), base64.b64decode(top)
+
+def all_keys(rotations: list[str], vkey: str) -> dict[str, float]:  # the log's keys, each with the most it signs for
+    keys, due = dict[str, float](), ""
+    for note in rotations:  # a checkpoint with one line more, which names the next key: both signed it
+        _, size, _, _, old, new = note.split("\n\n")[0].split()
+        need(old == (due or old) and signed(note, old) and signed(note, new), f"the rotation at {size} does not hold")
+        keys[old], due = int(size), new
+    need(vkey in (*keys, due or vkey), f"the rotations of the log's key do not lead from or to {vkey}")
+    return {**keys, due or vkey: float("inf")}
 
 def tile(folder: Path, n: int) -> bytes:  # c2sp.org/tlog-tiles: tile 1234067 is x001/x234/067, in part 067.p/WIDTH
     path = Path(folder, *(f"x{n // 1000**i % 1000:03}" for i in (2, 1) if n >= 1000**i), f"{n % 1000:03}")
     files = (path, *sorted(path.with_suffix(".p").glob("*"), key=lambda part: -int(part.name)))
     return next((file.read_bytes() for file in files if file.is_file()), b"")
 
-def main(export: Path, vkey: str, texts: list[str]) -> None:
-    signed = [checkpoint(json.loads(text)["checkpoint"] if text.startswith("{") else text, vkey) for text in texts]
+def main(export: Path, vkey: str, kept: list[str], witnesses: list[str]) -> None:
+    rotations = [file.read_text("utf8") for file in sorted(export.glob("rotation/*"), key=lambda file: int(file.name))]
+    cosigned = [(export / "witnessed").read_text("utf8") for _ in witnesses]
+    need(not (lacks := [key for key in witnesses if not signed(cosigned[0], key)]), f"it is not cosigned by {lacks}")
+    notes = [json.loads(text)["checkpoint"] if text.startswith("{") else text for text in kept]
+    keys, texts = all_keys(rotations, vkey), [(export / "checkpoint").read_text("utf8"), *rotations, *cosigned, *notes]
+    tops = [checkpoint(note, keys) for note in texts]
     leaves: list[bytes] = []
     while len(leaves) % 256 == 0 and (data := tile(export / "tile/entries", len(leaves) // 256)):
-        known = tile(export / "tile/0", len(leaves) // 256)
+        hashes = tile(export / "tile/0", len(leaves) // 256)
         while data:  # every entry: it is in its place, with the hash that the log keeps for it
             i, end = len(leaves), 2 + int.from_bytes(data[:2], "big")
             leaves.append(hashlib.sha256(b"\0" + data[2:end]).digest())
-            sound = end <= len(data) and known.startswith(leaves[i], i % 256 * 32)
+            sound = end <= len(data) and hashes.startswith(leaves[i], i % 256 * 32)
             need(sound and json.loads(data[2:end])["seq"] == i, f"entry {i} was changed, or is not in its place")
             data = data[end:]
-    need(len(leaves) == signed[0][0], f"there are {len(leaves)} entries, and {signed[0][0]} were signed for")
-    for size, top in sorted(signed):  # every checkpoint: the entries lead to it
+    need(len(leaves) == tops[0][0], f"there are {len(leaves)} entries, and {tops[0][0]} were signed for")
+    for size, top in sorted(set(tops)):  # every checkpoint: the entries lead to it
         need(root(leaves[:size]) == top, f"an entry before {size} was changed, or is gone, since {size} were signed")
-    for one in (json.loads(text) for text in texts if text.startswith("{")):
+    for one in (json.loads(text) for text in kept if text.startswith("{")):
         need(leaves[one["index"]].hex() == one["leaf"], f"entry {one['index']} is not the one of the receipt")
-    print(f"OK: {signed[0][0]} entries, {len(signed) - 1} kept checkpoints or receipts, the same log")
+    print(f"OK: {len(leaves)} entries, {len(kept)} kept checkpoints or receipts, the same log", *witnesses, sep="\n")
 if __name__ == "__main__":
     sys.excepthook = lambda _, error, __: print(f"FAILED: not what an export holds: {error!r}", file=sys.stderr)
     need(len(sys.argv) > 2, __doc__ or "")
-    folder, key, *kept = (arg for arg in sys.argv[1:] if arg != "--receipt")
-    vkey = Path(key).read_text("utf8") if Path(key).is_file() else key
-    main(Path(folder), vkey.strip(), [Path(name).read_text("utf8") for name in (f"{folder}/checkpoint", *kept)])
+    folder, *rest = (arg for arg in sys.argv[1:] if arg not in ("--receipt", "--witness"))
+    key, *given = (Path(arg).read_text("utf8").strip() if Path(arg).is_file() else arg for arg in rest)
+    kept = [text for text in given if "\n" in text or text.startswith("{")]  # the others are witnesses' keys
+    main(Path(folder), key, kept, [text for text in given if text not in kept])

@@ -54,7 +54,7 @@ class Auditor:
 
     async def prepare(self) -> Auditor:
         """A log of ``size`` entries, a checkpoint and a receipt from the middle of its life, and an export."""
-        log = Log(Place(self.home.audit, self.home.secrets / "log-signing-key", "example.org/log"), Now())
+        log = Log.in_folder(Place(self.home.audit, self.home.secrets / "log-signing-key", "example.org/log"), Now())
         before = (self.size + 1) // 2
         await asyncio.gather(*(log.append(event(i), flush=True) for i in range(before)))
         self.older.write_text(log.checkpoint(), encoding="utf8")
@@ -98,7 +98,7 @@ def rewrite_bundle(folder: Path, change: Callable[[list[bytes]], list[bytes]]) -
 
 def test_the_verifier_is_a_page() -> None:
     source = (ROOT / "verify.py").read_text(encoding="utf8")
-    assert len(source.splitlines()) < 60
+    assert len(source.splitlines()) < 80
     assert "import isthmus" not in source
     assert "from isthmus" not in source
 

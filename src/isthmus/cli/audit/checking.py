@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as plain_json
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from isthmus.cli.audit.opening import open_log
+from isthmus.cli.audit.opening import key, open_log, open_witnessed
 from isthmus.cli.terminal import Config, Json, show
 from isthmus.errors import InvalidRequest
+from isthmus.governance.audit.cosignature import CosignatureVerifier
 from isthmus.governance.audit.export import export as write
+from isthmus.governance.audit.note import Note
 from isthmus.governance.audit.reader import Reader, Signed
 from isthmus.governance.audit.verification import Verified, verify_receipt
 from isthmus.governance.audit.verification import verify as check
+from isthmus.governance.audit.witnessed import Witnessed
 from isthmus.seams import Receipt
 
 #: Begins each signature of a signed note (https://c2sp.org/signed-note).
@@ -31,13 +35,24 @@ def verify(
     receipt: Annotated[
         list[Path] | None, typer.Option("--receipt", help="A receipt that came with an answer (repeatable).")
     ] = None,
+    witness: Annotated[
+        list[str] | None, typer.Option("--witness", help="The vkey of a witness that must have cosigned (repeatable).")
+    ] = None,
+    vkey: Annotated[
+        str | None, typer.Option("--vkey", help="The log's public key that you kept; rotations lead on from it.")
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Check every entry against the log's signed checkpoint, and against what you kept."""
-    reader = open_log(config)
+    reader = open_log(config, vkey)
     older = [_opened(reader, path) for path in checkpoint or ()]
     older += [verify_receipt(reader, _receipt(path)) for path in receipt or ()]
+    witnesses = []
+    if witness:
+        cosigned = open_witnessed(config).note()
+        witnesses = [_cosigned(cosigned, key(given, CosignatureVerifier.parse)) for given in witness]
+        older.append(reader.open(cosigned))
     verified = check(reader, older)
     plain = {
         "log": verified.checkpoint.origin,
@@ -45,8 +60,9 @@ def verify(
         "root": verified.checkpoint.root.hex(),
         "older": list(verified.older),
         "pending": verified.pending,
+        "witnesses": witnesses,
     }
-    show(plain, json, lambda console: _render_verified(console, verified))
+    show(plain, json, lambda console: _render_verified(console, verified, witnesses))
 
 
 def export(
@@ -55,16 +71,26 @@ def export(
     json: Json = False,
 ) -> None:
     """Copy the log into a folder that a stranger can check offline with verify.py and openssl."""
+    witnessed = open_witnessed(config)
+    cosigned = Note.parse(witnessed.note()) if witnessed.kept else None
     size = write(open_log(config), folder)
+    if cosigned is not None:
+        Witnessed(folder).keep(cosigned)
     plain = {"folder": str(folder), "size": size}
     command = f"python3 {folder}/verify.py {folder} {folder}/vkey"
     show(plain, json, lambda console: console.print(f"{size} entries in {folder}. Check them with:\n{command}"))
 
 
-def checkpoint(config: Config = None, json: Json = False) -> None:
+def checkpoint(
+    witnessed: Annotated[
+        bool, typer.Option("--witnessed", help="The newest one that witnesses cosigned, with their signatures.")
+    ] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
     """Print the newest signed checkpoint: keep it where the log's operator cannot reach it."""
     reader = open_log(config)
-    signed = reader.checkpoint()
+    signed = reader.open(open_witnessed(config).note()) if witnessed else reader.checkpoint()
     plain = {"checkpoint": signed.note, "size": signed.checkpoint.size, "vkey": reader.verifier.vkey}
     show(plain, json, lambda console: console.out(signed.note, end=""))
 
@@ -73,7 +99,13 @@ def _opened(reader: Reader, path: Path) -> Signed:
     note = _text(path)
     if not any(line.startswith(_SIGNATURE) for line in note.splitlines()):
         raise InvalidRequest(f"{path} is not a checkpoint.", hint="Keep what `isthmus audit checkpoint` prints.")
-    return Signed(reader.verifier.open(note), note)
+    return reader.open(note)
+
+
+def _cosigned(note: str, witness: CosignatureVerifier) -> dict[str, str]:
+    """Who cosigned the note, and when. Raises :class:`isthmus.errors.VerificationFailed` where the witness did not."""
+    time = datetime.fromtimestamp(witness.time(Note.parse(note)), UTC)
+    return {"witness": witness.name, "time": time.isoformat().replace("+00:00", "Z")}
 
 
 def _receipt(path: Path) -> Receipt:
@@ -97,12 +129,14 @@ def _text(path: Path) -> str:
         raise InvalidRequest(f"{path} is not UTF-8 text.", hint="Check the path.") from error
 
 
-def _render_verified(console: Console, verified: Verified) -> None:
+def _render_verified(console: Console, verified: Verified, witnesses: list[dict[str, str]]) -> None:
     size, older = verified.checkpoint.size, ", ".join(map(str, verified.older))
     console.print(f"[green]The record holds[/]: {size} entries of {escape(verified.checkpoint.origin)}.")
     if verified.pending:
         console.print(f"{verified.pending} newer entries are not signed for yet.", style="dim")
     console.print(f"It begins as the checkpoints of {older} entries say." if older else _NOTHING_KEPT)
+    for one in witnesses:
+        console.print(f"{escape(one['witness'])} cosigned {verified.older[-1]} entries at {one['time']}.")
 
 
 _NOTHING_KEPT = (

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from isthmus.cli.audit.opening import key
 from isthmus.cli.terminal import Json, show
-from isthmus.errors import ConfigInvalid, InvalidRequest, VerificationFailed
+from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.checkpoint import Verifier
 
 
@@ -38,7 +39,7 @@ def witness(
     from isthmus.server.witness import serve_witness
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logs = [_vkey(text) for text in log]
+    logs = [key(given, Verifier.parse) for given in log]
     with closing(WitnessState(state, Files())) as held, _listener(host, port) as listener:
         serving = Witness(held.cosigner(name), logs, held, SystemClock().now)
         url, names = _url(listener), [one.name for one in logs]
@@ -51,18 +52,6 @@ def _print(console: Console, text: str) -> None:
     """At once, also where the output is a file or a pipe."""
     console.print(text, markup=False)
     console.file.flush()
-
-
-def _vkey(text: str) -> Verifier:
-    """The key that was given, or that the file of that name holds."""
-    try:
-        file = Path(text)
-        return Verifier.parse(file.read_text(encoding="utf8") if file.is_file() else text)
-    except (OSError, UnicodeDecodeError, VerificationFailed) as error:
-        raise InvalidRequest(
-            f"--log {text!r} is neither a log's public key nor a file with one: {error}",
-            hint="It is one line, NAME+ID+KEY: `isthmus audit checkpoint --json` shows it as vkey.",
-        ) from None
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -18,7 +18,7 @@ from isthmus.governance.audit.verification import nobody
 
 _README = """An export of the audit log {name}: {size} entries.
 
-    python3 verify.py . vkey [OLDER-CHECKPOINT] [--receipt RECEIPT.json]
+    python3 verify.py . vkey [OLDER-CHECKPOINT] [--receipt RECEIPT.json] [--witness VKEY]
 
 needs Python and openssl, nothing else. Take `vkey`, and any older checkpoint, from where you keep them, not from here:
 whoever made this folder could have made those too. Read verify.py first: it is one page.
@@ -27,6 +27,7 @@ checkpoint      the signed statement of size and root (C2SP tlog-checkpoint)
 tile/entries/   the entries, 256 a file, each after its length as a big-endian uint16
 tile/0, 1, …    the hashes of the tree (C2SP tlog-tiles)
 rotation/       where the log's key was changed: the old key's word for the new one
+witnessed       the newest checkpoint that witnesses cosigned, if the log has any (C2SP tlog-cosignature)
 
 Any web server makes this folder a log that tools for C2SP tlog-tiles read: python3 -m http.server
 """

@@ -68,6 +68,10 @@ class Reader:
             raise NotFound("The audit log has no checkpoint yet.", hint="The first request makes it.")
         return signed
 
+    def open(self, note: str) -> Signed:
+        """A checkpoint that somebody kept. Raises :class:`VerificationFailed` where the log did not sign it."""
+        return Signed(self.verifier.open(note), note)
+
     def entries(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Every complete entry from ``start`` on with its index; a record that is just being written is not."""
         index = start - start % WIDTH

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isthmus.errors import NotFound
 from isthmus.governance.audit.checkpoint import Checkpoint
-from isthmus.governance.audit.files import Files, replace, sync_folder
+from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
 from isthmus.governance.audit.note import Note
 
 WITNESSED = "witnessed"
@@ -18,6 +18,11 @@ class Witnessed:
 
     def __init__(self, folder: Path, files: Files | None = None) -> None:
         self._folder, self._files = folder, files or Files()
+
+    @property
+    def kept(self) -> bool:
+        """Whether any witness ever cosigned."""
+        return (self._folder / WITNESSED).exists()
 
     def note(self) -> str:
         """The note as it is kept. Raises :class:`NotFound` where no witness ever cosigned."""
@@ -30,14 +35,12 @@ class Witnessed:
 
     def keep(self, note: Note) -> None:
         """Durable on return. Of two of one size the cosignatures are put together; an older one changes nothing."""
-        try:
-            held = Note.parse(self.note())
-        except NotFound:
-            held = None
+        held = Note.parse(self.note()) if self.kept else None
         if held is not None and held.body == note.body:
             note = _together(held, note)
         elif held is not None and Checkpoint.parse(held.body).size > Checkpoint.parse(note.body).size:
             return
+        make_folders(self._files, self._folder.absolute())
         replace(self._files, self._folder / WITNESSED, str(note).encode())
         sync_folder(self._files, self._folder)
 
