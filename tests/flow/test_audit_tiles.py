@@ -5,18 +5,22 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flow.audit_fixtures import fill, get, site
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.checkpoint import Checkpoint, Verifier
+from isthmus.governance.audit.cosignature import Cosigner
 from isthmus.governance.audit.layout import unpack
+from isthmus.governance.audit.note import Note
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.witnessed import Witnessed
 
 SIZE = 600
 
@@ -63,6 +67,20 @@ def test_the_checkpoint_is_a_note_that_nobody_keeps(served: Served) -> None:
     status, headers, body = served.get("checkpoint", "user")
     assert (status, headers["content-type"], headers["cache-control"]) == (200, "text/plain; charset=utf-8", "no-store")
     assert Verifier.parse(served.ok("vkey").decode()).open(body).size > SIZE
+
+
+def test_what_witnesses_cosigned_is_there_once_one_did(served: Served) -> None:
+    status, _, body = served.get("witnessed", "user")
+    error = json.loads(body)["error"]
+    assert (status, error["code"]) == (404, "not_found")
+    assert "witness" in error["message"]
+    note = Note.parse(served.ok("checkpoint"))
+    witness = Cosigner("example.org/witness", Ed25519PrivateKey.generate())
+    cosigned = replace(note, signatures=(*note.signatures, witness.cosign(note.body, 1_700_000_000)))
+    Witnessed(served.home / "audit").keep(cosigned)
+    status, headers, body = served.get("witnessed", "user")
+    assert (status, headers["content-type"], headers["cache-control"]) == (200, "text/plain; charset=utf-8", "no-store")
+    assert body.decode() == str(cosigned)
 
 
 def test_tiles_are_the_hashes_of_the_entries(served: Served) -> None:
@@ -136,7 +154,7 @@ def test_entries_are_compressed_for_who_asks(served: Served, accepted: str, code
 
 ABSENT = """
     tile/0/003 tile/0/002 tile/entries/002 tile/1/000 tile/1/000.p/3 tile/2/000.p/1 tile/63/000 tile/0/x001/000
-    tile/0/x999/x999/x999/x999/x999/999 witnessed receipts/999999
+    tile/0/x999/x999/x999/x999/x999/999 receipts/999999
 """
 HOSTILE = """
     tile/64/000 tile/00/000 tile/01/000 tile/-1/000 tile/+0/000 tile/0/00 tile/0/0000 tile/0/0 tile/0/x000/000

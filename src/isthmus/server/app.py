@@ -42,7 +42,7 @@ class Application:
             routes=[
                 *catalogue.routes(stack.cards, authenticate),
                 *health.routes(stack.checks),
-                *evidence.routes(stack.log, site, authenticate),
+                *evidence.routes(stack.log, site, stack.witnessed.note, authenticate),
                 *tiles.routes(site, authenticate),
                 *policy_routes(stack, authenticate),
             ],

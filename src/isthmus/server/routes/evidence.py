@@ -1,4 +1,4 @@
-"""GET /api/audit/checkpoint, vkey, receipts and proofs: what a stranger needs to check the record, and may have."""
+"""GET /api/audit/checkpoint, witnessed, vkey, receipts, proofs: what a stranger needs to check the record."""
 
 from __future__ import annotations
 
@@ -24,13 +24,22 @@ MUTABLE = {"cache-control": "no-store"}
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-def routes(log: AuditLog, site: Site, authenticate: Callable[[Scope], Principal]) -> list[Route]:
-    """Signed statements as text, proofs as JSON, for any valid key: none of them tells what an entry says."""
+def routes(
+    log: AuditLog, site: Site, witnessed: Callable[[], str], authenticate: Callable[[Scope], Principal]
+) -> list[Route]:
+    """Signed statements as text, proofs as JSON, for any valid key: none of them tells what an entry says.
+
+    ``witnessed`` gives the newest checkpoint that witnesses cosigned, or raises :class:`NotFound`.
+    """
 
     async def show_checkpoint(request: Request) -> Response:
         authenticate(request.scope)
         signed = await asyncio.to_thread(site.checkpoint)
         return PlainTextResponse(signed.note, headers=MUTABLE)
+
+    async def show_witnessed(request: Request) -> Response:
+        authenticate(request.scope)
+        return PlainTextResponse(await asyncio.to_thread(witnessed), headers=MUTABLE)
 
     async def show_vkey(request: Request) -> Response:
         authenticate(request.scope)
@@ -60,6 +69,7 @@ def routes(log: AuditLog, site: Site, authenticate: Callable[[Scope], Principal]
 
     return [
         Route("/api/audit/checkpoint", show_checkpoint),
+        Route("/api/audit/witnessed", show_witnessed),
         Route("/api/audit/vkey", show_vkey),
         Route("/api/audit/receipts/{index}", show_receipt),
         Route("/api/audit/proofs/inclusion", prove_inclusion),
