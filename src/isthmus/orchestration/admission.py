@@ -17,16 +17,20 @@ MET: frozenset[Obligation] = frozenset({"mark", "keep"})
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The decision for each candidate, and the cards of those admitted, in the catalogue's order."""
+    """The decision for every model, and the cards of those that were asked for and are admitted, in the catalogue's
+    order."""
 
     decisions: Mapping[str, Decision]
     admitted: tuple[Card, ...]
     policy: str
 
+    def allowed(self) -> list[str]:
+        """Every model that may see this text, asked for or not."""
+        return [model for model, decision in self.decisions.items() if _stands(decision)]
+
     def denied(self) -> dict[str, str]:
         """For each model that may not see this text, the rule that says so."""
-        admitted = {card.id for card in self.admitted}
-        return {model: decision.rule for model, decision in self.decisions.items() if model not in admitted}
+        return {model: decision.rule for model, decision in self.decisions.items() if not _stands(decision)}
 
 
 def candidates(model: str, cards: Mapping[str, Card]) -> tuple[Card, ...]:

@@ -152,7 +152,7 @@ def _facts(run: Run, answer: Completion) -> dict[str, object]:
         "rule": run.admission.decisions[run.card.id].rule,
         "policy": run.admission.policy,
         "label": _label(run.request.label),
-        "admitted": [card.id for card in run.admission.admitted],
+        "admitted": run.admission.allowed(),
         "denied": run.admission.denied(),
         "cost": money(run.card, answer.usage),
         "synthetic": SYNTHETIC,

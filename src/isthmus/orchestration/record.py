@@ -82,7 +82,7 @@ class Recorder:
             "obligations": sorted(decision.obligations),
             "policy": decision.policy,
             "reason": intent.reason,
-            "admitted": [admitted.id for admitted in intent.admission.admitted],
+            "admitted": intent.admission.allowed(),
             "denied": intent.admission.denied(),
             "candidates": [candidate.id for candidate in intent.candidates or (card,)],
             "findings": intent.findings.as_dict(),
