@@ -15,7 +15,7 @@ from isthmus.governance.audit.serving import Site
 from isthmus.server import http
 from isthmus.server.auth import KeyAuthenticator, OpenDoor
 from isthmus.server.door import Door, Handler
-from isthmus.server.routes import catalogue, evidence, health, tiles
+from isthmus.server.routes import audit_entries, catalogue, evidence, health, tiles
 from isthmus.server.routes.chat import Chat
 from isthmus.server.routes.embeddings import Embeddings
 from isthmus.server.routes.policy import routes as policy_routes
@@ -44,6 +44,7 @@ class Application:
                 *health.routes(stack.checks),
                 *evidence.routes(stack.log, site, stack.witnessed.note, authenticate),
                 *tiles.routes(site, authenticate),
+                *audit_entries.routes(stack.storage, stack.cards, authenticate),
                 *policy_routes(stack, authenticate),
             ],
             exception_handlers={IsthmusError: _isthmus_error, HTTPException: _http_error, Exception: _unforeseen},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.cli.audit import checking, content, keys, search, sent, story, witness
+from isthmus.cli.audit import checking, content, events, keys, search, sent, story, witness
 from isthmus.cli.terminal import group
 
 app = group("The audit log: read it, verify it, export it.")
@@ -11,6 +11,7 @@ app.command("list")(search.list_entries)
 app.command("search")(search.search)
 app.command("show")(story.show_request)
 app.command()(sent.sent)
+app.command()(events.events)
 app.command()(checking.verify)
 app.command()(checking.checkpoint)
 app.command()(checking.export)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -78,10 +78,16 @@ def write_line(entry: bytes, index: int) -> None:
 
 
 def flush() -> None:
-    """What was written is out. Raises :class:`BrokenPipeError` where nobody reads, and leaves nothing to be written."""
+    """What was written is out. Raises :class:`BrokenPipeError` where nobody reads."""
+    sys.stdout.flush()
+
+
+@contextmanager
+def pipe() -> Iterator[None]:
+    """Whoever reads the lines may stop (``| head``): then nothing more is written, which is no failure."""
     try:
-        sys.stdout.flush()
+        yield
+        flush()
     except BrokenPipeError:
-        with suppress(OSError):  # Python flushes again as it ends, and would complain
+        with suppress(OSError, ValueError):  # Python flushes again as it ends, and would complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise

@@ -91,9 +91,9 @@ def _find(query: Query, last: int | None, jsonl: bool, config: Path | None, json
     with bar(signed_size(reader), json or jsonl) as advance:
         scan, found = _pass(reader, query, last, advance)
         if jsonl:
-            for one in found:
-                lines.write_line(one.entry, one.index)
-            lines.flush()
+            with lines.pipe():
+                for one in found:
+                    lines.write_line(one.entry, one.index)
         else:
             kept = list(found)
     warn_of_broken(scan.broken)

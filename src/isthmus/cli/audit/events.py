@@ -1,0 +1,120 @@
+"""``isthmus audit events``: the log as JSON Lines for whatever collects logs, each line an entry as it was hashed."""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.audit import lines
+from isthmus.cli.audit.opening import open_log
+from isthmus.cli.terminal import Config
+from isthmus.errors import NotFound, VerificationFailed
+from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.search import Query, Scan, oldest_first, signed_size
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def events(
+    from_entry: Annotated[
+        int, typer.Option("--from-entry", min=0, help="Begin with this entry: one after the last line's seq.")
+    ] = 0,
+    type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this type, or family of types (repeatable).")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written, until interrupted.")] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Also entries that no signed checkpoint covers yet.")
+    ] = False,
+    every: Annotated[float, typer.Option("--every", min=0.05, max=60, help="Seconds between looks, to follow.")] = 1.0,
+    config: Config = None,
+) -> None:
+    """Print entries as JSON Lines, oldest first. Each line is exactly what was hashed: SHA-256(0x00 || line)."""
+    feed = _Feed(config, Query(type=frozenset(type or ())), from_entry, unsigned)
+    with lines.pipe():
+        if not follow:
+            feed.tell(open_log(config))
+            return
+        with _Stop() as stop:
+            while not stop.asked:
+                feed.look()
+                stop.wait(every)
+
+
+class _Feed:
+    """What was told so far, and what comes next."""
+
+    def __init__(self, config: Path | None, query: Query, start: int, unsigned: bool) -> None:
+        self._config, self._query, self._unsigned = config, query, unsigned
+        self._next, self._signed = start, 0
+
+    def look(self) -> None:
+        """Tell what is new. A log that is not there yet has nothing new."""
+        try:
+            reader = open_log(self._config)
+        except NotFound:
+            if self._next:
+                raise
+            return
+        self.tell(reader)
+
+    def tell(self, reader: Reader) -> None:
+        """Print what follows, and remember how far it went.
+
+        Raises :class:`VerificationFailed` where the log is shorter than it was: what was told is not in it any more.
+        """
+        signed = signed_size(reader)
+        if signed < self._signed or (self._next and next(reader.entries(self._next - 1), None) is None):
+            raise VerificationFailed(
+                f"The log does not reach entry {max(self._next - 1, 0)} (any more): it is another, or was cut.",
+                details={"index": self._next},
+            )
+        self._signed = signed
+        scan = Scan(self._counted(reader))
+        for found in scan.find(self._query):
+            lines.write_line(found.entry, found.index)
+        lines.flush()
+        if scan.broken:  # nothing is left out silently
+            index = scan.broken[0]
+            raise VerificationFailed(f"Entry {index} is no entry of this place.", details={"index": index})
+
+    def _counted(self, reader: Reader) -> Iterator[tuple[int, bytes]]:
+        for index, entry in oldest_first(reader, self._next):
+            if index >= self._signed and not self._unsigned:
+                return
+            yield index, entry
+            self._next = index + 1
+
+
+class _Stop:
+    """SIGINT and SIGTERM end the following between two lines; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> _Stop:
+        self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_DFL)
+
+    def wait(self, seconds: float) -> None:
+        """So long, or until nobody reads any more (then :class:`BrokenPipeError`)."""
+        poller = select.poll()
+        poller.register(sys.stdout.fileno(), 0)  # errors are told unasked
+        if not self.asked and poller.poll(seconds * 1000):
+            raise BrokenPipeError

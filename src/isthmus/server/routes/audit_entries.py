@@ -1,0 +1,186 @@
+"""GET /api/audit/entries, requests and sent: the log for auditors. Entries hold no content, and still tell much: who
+asked, under which label, from which documents. So the role ``auditor`` alone may read them; an administrator makes
+such a key, and that is an entry of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from isthmus.cards import Card
+from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, VerificationFailed
+from isthmus.governance.audit.merkle import leaf_hash
+from isthmus.governance.audit.moments import Span, span
+from isthmus.governance.audit.pages import newest_page, oldest_page
+from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.search import FIELDS, Query, Scan, oldest_first, signed_size
+from isthmus.governance.audit.sent import count_sent, recipient
+from isthmus.governance.audit.storage import Storage
+from isthmus.governance.audit.story import tell
+from isthmus.labels import Level
+from isthmus.principals import Principal
+
+#: Each may be another the next moment.
+_MUTABLE = {"cache-control": "no-store"}
+_SPAN = frozenset({"from", "until"})
+_PAGE = frozenset({"limit", "from_entry", "before_entry"})
+_MOST, _USUAL = 1000, 100
+_LONGEST_NUMBER = 18  # digits
+
+
+def routes(storage: Storage, cards: Mapping[str, Card], authenticate: Callable[[Scope], Principal]) -> list[Route]:
+    """One reading at a time, in a thread: whoever answers questions goes first."""
+    desk = _Desk(storage, authenticate)
+
+    async def search(request: Request) -> Response:
+        desk.admit(request)
+        asked = _Asked(request.query_params, {*FIELDS, "at_least", *_SPAN, *_PAGE})
+        return await desk.read(lambda reader: _page(reader, asked))
+
+    async def entry(request: Request) -> Response:
+        desk.admit(request)
+        index = request.path_params["index"]
+        if not (index.isascii() and index.isdecimal() and len(index) <= _LONGEST_NUMBER):
+            raise NotFound("An entry's number is a plain decimal number.")
+        return await desk.read(lambda reader: _entry(reader, int(index)))
+
+    async def story(request: Request) -> Response:
+        desk.admit(request)
+        return await desk.read(lambda reader: _story(reader, request.path_params["request"]))
+
+    async def sent(request: Request) -> Response:
+        desk.admit(request)
+        asked = _Asked(request.query_params, {"to", *_SPAN})
+        whom, when = recipient(asked.one("to"), cards.values()), asked.span()
+        return await desk.read(lambda reader: count_sent(reader, whom, when).as_dict())
+
+    return [
+        Route("/api/audit/entries", search),
+        Route("/api/audit/entries/{index}", entry),
+        Route("/api/audit/requests/{request}", story),
+        Route("/api/audit/sent", sent),
+    ]
+
+
+class _Desk:
+    """Where auditors read."""
+
+    def __init__(self, storage: Storage, authenticate: Callable[[Scope], Principal]) -> None:
+        self._storage, self._authenticate = storage, authenticate
+        self._turn = asyncio.Semaphore(1)
+
+    def admit(self, request: Request) -> None:
+        self._authenticate(request.scope).require("auditor")
+
+    async def read(self, work: Callable[[Reader], Mapping[str, object]]) -> Response:
+        async with self._turn:
+            return JSONResponse(await asyncio.to_thread(self._read, work), headers=_MUTABLE)
+
+    def _read(self, work: Callable[[Reader], Mapping[str, object]]) -> Mapping[str, object]:
+        try:
+            return work(Reader(self._storage))
+        except OSError as error:
+            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
+
+
+class _Asked:
+    """The parameters of an address. Every failure is :class:`InvalidRequest`, and names the field."""
+
+    def __init__(self, given: QueryParams, known: Iterable[str]) -> None:
+        self._given = given
+        if unknown := sorted(set(given) - set(known)):
+            there = ", ".join(sorted(known))
+            raise InvalidRequest(f"{unknown[0][:60]}: there is no such filter.", hint=f"There are: {there}.")
+
+    def one(self, name: str) -> str:
+        """A parameter that must be there, once."""
+        found = self.maybe(name)
+        if not found:
+            raise InvalidRequest(f"{name}: this must be given.")
+        return found
+
+    def maybe(self, name: str) -> str | None:
+        values = self._given.getlist(name)
+        if len(values) > 1:
+            raise InvalidRequest(f"{name}: this can be given once.")
+        return values[0] if values else None
+
+    def number(self, name: str, least: int = 0, most: int = 10**_LONGEST_NUMBER) -> int | None:
+        written = self.maybe(name)
+        if written is None:
+            return None
+        plain = written.isascii() and written.isdecimal() and len(written) <= _LONGEST_NUMBER
+        if not (plain and least <= int(written) <= most):
+            raise InvalidRequest(f"{name}: this must be a whole number from {least} to {most}.")
+        return int(written)
+
+    def span(self) -> Span:
+        return span(self.maybe("from"), self.maybe("until"), datetime.now(UTC))
+
+    def query(self) -> Query:
+        """Filters: of several values of one, any will do."""
+        names = {name: frozenset(self._given.getlist(name)) for name in FIELDS}
+        for name, values in names.items():
+            if "" in values:
+                raise InvalidRequest(f"{name}: this is empty.", hint="Leave the filter away to find all.")
+        for name in names["label"]:
+            _level("label", name)
+        at_least = self.maybe("at_least")
+        return Query(**names, at_least=None if at_least is None else _level("at_least", at_least), time=self.span())
+
+
+def _level(field: str, name: str) -> Level:
+    try:
+        return Level.parse(name)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{field}: {error.message}", hint=error.hint) from None
+
+
+def _page(reader: Reader, asked: _Asked) -> Mapping[str, object]:
+    query, limit = asked.query(), asked.number("limit", 1, _MOST)
+    start, before = asked.number("from_entry"), asked.number("before_entry")
+    if start is not None and before is not None:
+        raise InvalidRequest("from_entry: this goes up from an entry, before_entry down from one: give one of them.")
+    following: dict[str, int] | None
+    if start is not None:
+        page = oldest_page(reader, query, start, limit or _USUAL)
+        following = {"from_entry": page.next}  # also at the end: where to go on once there is more
+    else:
+        page = newest_page(reader, query, before, limit or _USUAL)
+        following = None if page.complete else {"before_entry": page.next}
+    return {
+        "entries": [found.event for found in page.found],
+        "next": following,
+        "complete": page.complete,
+        "read": page.read,
+        "broken": list(page.broken),
+        "signed": signed_size(reader),
+    }
+
+
+def _entry(reader: Reader, index: int) -> Mapping[str, object]:
+    scan = Scan(islice(oldest_first(reader, index), 1))
+    for found in scan.find(Query()):
+        line, leaf = found.entry.decode(), leaf_hash(found.entry).hex()
+        return {"entry": found.event, "line": line, "leaf": leaf, "signed": signed_size(reader)}
+    if scan.broken:
+        raise VerificationFailed(f"Entry {index} is no entry of this place.", details={"index": index})
+    raise NotFound(f"The log has no entry {index}.")
+
+
+def _story(reader: Reader, request: str) -> Mapping[str, object]:
+    scan = Scan(oldest_first(reader))
+    found = list(scan.find(Query(request=frozenset({request}))))
+    if not found:
+        raise NotFound("The log has no entry of this request.")
+    told = {"request": request, "entries": [one.event for one in found], **tell(request, found).as_dict()}
+    return {**told, "broken": scan.broken, "signed": signed_size(reader)}
