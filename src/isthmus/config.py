@@ -169,11 +169,13 @@ class WitnessSettings(_Section, frozen=True):
 
 
 class AuditSettings(_Section, frozen=True):
-    """``origin`` names the log in its checkpoints (absent: one is made at first start). ``content_days``: how long
+    """``origin`` names the log in its checkpoints (absent: one is made at first start). ``database``: replicas share
+    the log in that PostgreSQL (docs/audit-postgres.md); absent: it is in the home folder. ``content_days``: how long
     content is kept that policy says keep (absent: until it is erased). ``witnesses`` are asked to cosign the newest
     checkpoint, ``witness_every`` so many seconds (docs/witness.md)."""
 
     origin: str | None = None
+    database: str | None = None
     content_days: Annotated[int, Meta(ge=1)] | None = None
     witnesses: list[WitnessSettings] = []
     witness_every: Annotated[float, Meta(gt=0)] = 60.0
@@ -275,6 +277,11 @@ def parse(text: str, name: str = "isthmus.yaml") -> Settings:
 
 
 def _check(settings: Settings, name: str) -> None:
+    if settings.audit.database is not None and not _SECRET.fullmatch(settings.audit.database):
+        raise ConfigInvalid(
+            f"{name}: audit.database stands in the file; its connection string may hold a password.",
+            hint="Write ${NAME} for an environment variable, or file:PATH.",
+        )
     seen: set[str] = set()
     for model in settings.models:
         if model.id in seen:

@@ -32,13 +32,14 @@ from isthmus.data.places import Places
 from isthmus.data.provenance import StoredProvenance, fingerprint_key
 from isthmus.data.vault import Vault, open_vault
 from isthmus.errors import AuditUnavailable, ConfigInvalid
+from isthmus.governance import logs
 from isthmus.governance.audit.commitments import commitment
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.journal import Journal
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader as LogReader
 from isthmus.governance.audit.rotating import Rotated, rotate
-from isthmus.governance.audit.storage import Folder, Storage
+from isthmus.governance.audit.storage import Storage
 from isthmus.governance.audit.witness_client import witness_client
 from isthmus.governance.audit.witnessed import Witnessed
 from isthmus.governance.audit.witnessing import Witnessing
@@ -134,17 +135,13 @@ class Parts:
         return Database(self.home.database)
 
     @cached_property
-    def place(self) -> Place:
-        return Place(self.home.audit, self.home.secrets / "log-signing-key", self.settings.audit.origin)
-
-    @cached_property
     def log(self) -> Log:
-        return Log.in_folder(self.place, self.clock)
+        return Log(logs.sequencer(self.settings, self.home, self.clock.now))
 
     @cached_property
     def storage(self) -> Storage:
         """The log as its readers see it."""
-        return Folder(self.home.audit)
+        return logs.storage(self.settings, self.home)
 
     @cached_property
     def witnessed(self) -> Witnessed:
@@ -426,19 +423,16 @@ def recorded_keys(settings: Settings, home: Home) -> Iterator[Keys]:
 def recorded(settings: Settings, home: Home) -> Iterator[Callable[[Event], object]]:
     """What puts an event into the log, on disk, for a command that changes what the endpoint will do. It raises
     :class:`AuditUnavailable`: then the command changes nothing."""
-    parts = Parts(settings, home)
-    journal = Journal(parts.place, parts.clock.now, Files())
-    try:
-        yield journal.record
-    finally:
-        journal.close()
+    make_home(home)
+    with closing(logs.sequencer(settings, home, SystemClock().now)) as sequencer:
+        yield sequencer.record
 
 
 def rotate_key(settings: Settings, home: Home, why: str) -> Rotated:
     """Give the log a new signing key; a server may run beside it. Raises :class:`AuditUnavailable`."""
-    parts, files = Parts(settings, home), Files()
-    with closing(Journal(parts.place, parts.clock.now, files)) as journal:
-        return rotate(parts.place, journal, files, by=operator(), why=why)
+    place, files = logs.folder_place(settings, home), Files()
+    with closing(Journal(place, SystemClock().now, files)) as journal:
+        return rotate(place, journal, files, by=operator(), why=why)
 
 
 async def _begin(parts: Parts, command: str) -> None:

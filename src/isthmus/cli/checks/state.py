@@ -11,7 +11,8 @@ from isthmus.cli.checks.finding import Finding, Setup
 from isthmus.config import secret
 from isthmus.errors import IsthmusError, NotFound
 from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.storage import VKEY
+from isthmus.governance.logs import storage
 from isthmus.governance.policy.policyset import PolicySet, policy_folder
 
 
@@ -83,9 +84,16 @@ def policy(setup: Setup) -> Iterator[Finding]:
 def audit(setup: Setup) -> Iterator[Finding]:
     """That the log can be read and is signed; `isthmus audit verify` checks every entry."""
     try:
-        size = Reader(Folder(setup.home.audit)).checkpoint().checkpoint.size
+        size = Reader(storage(setup.settings, setup.home)).checkpoint().checkpoint.size
         yield Finding("audit", "ok", f"The log has {size} signed entr{'y' if size == 1 else 'ies'}.")
     except NotFound as error:
         yield Finding("audit", "ok", error.message)
     except IsthmusError as error:
         yield Finding("audit", "fail", error.message, error.hint)
+    if setup.settings.audit.database is not None and (setup.home.audit / VKEY).exists():
+        yield Finding(
+            "audit", "warn", f"{setup.home.audit} holds another log, which ended when the database's began.", _OTHER
+        )
+
+
+_OTHER = "Keep it: it is evidence. Export it with `isthmus audit export` and a configuration without audit.database."

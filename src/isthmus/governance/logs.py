@@ -1,0 +1,67 @@
+"""Which audit log a configuration means: the one in the home folder, or the one that replicas share in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from isthmus.config import Home, Settings, secret
+from isthmus.errors import ConfigInvalid
+from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.sequencer import Sequencer
+from isthmus.governance.audit.storage import Folder, Storage
+
+if TYPE_CHECKING:
+    from isthmus.governance.audit.postgres.identity import Place as DatabasePlace
+
+
+class Recording(Sequencer, Protocol):
+    """A sequencer that commands write to as well."""
+
+    def record(self, event: Mapping[str, object]) -> int:
+        """One event, on disk: its index. Raises :class:`isthmus.errors.AuditUnavailable`."""
+        ...
+
+
+def sequencer(settings: Settings, home: Home, now: Callable[[], datetime]) -> Recording:
+    """What puts entries into the log, not yet open. Raises :class:`ConfigInvalid`."""
+    if settings.audit.database is None:
+        return Journal(folder_place(settings, home), now, Files())
+    place = database_place(settings.audit.database, settings, home)
+    from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
+
+    return DatabaseSequencer(place, now)
+
+
+def storage(settings: Settings, home: Home) -> Storage:
+    """The log as its readers see it. Raises :class:`ConfigInvalid`."""
+    if settings.audit.database is None:
+        return Folder(home.audit)
+    place = database_place(settings.audit.database, settings, home)
+    from isthmus.governance.audit.postgres.storage import Rows
+
+    return Rows(place.dsn)
+
+
+def folder_place(settings: Settings, home: Home) -> Place:
+    """Where this home's own log lies, and its key."""
+    return Place(home.audit, home.secrets / "log-signing-key", settings.audit.origin)
+
+
+def database_place(reference: str, settings: Settings, home: Home) -> DatabasePlace:
+    """Where the shared log lies, and its key: another than that of a log in a folder, so that two logs which bear one
+    name can never be taken for one. Raises :class:`ConfigInvalid`."""
+    dsn = secret(reference, home)
+    try:
+        from isthmus.governance.audit.postgres.connecting import parameters
+        from isthmus.governance.audit.postgres.identity import Place as DatabasePlace
+    except ImportError as error:  # psycopg, or the libpq beneath it
+        raise ConfigInvalid(
+            f"A log in a database needs psycopg, which does not load: {error}.",
+            hint="Install the extra `postgres`: pip install 'isthmus[postgres]'.",
+        ) from error
+    parameters(dsn)  # a string that is none is told of now
+    key, memory = home.secrets / "shared-log-signing-key", home.path / "audit-shared"
+    return DatabasePlace(dsn, key, memory, settings.audit.origin)
