@@ -21,7 +21,7 @@ from isthmus.governance.audit import merkle
 from isthmus.governance.audit.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.entries import encode
 from isthmus.governance.audit.files import Files, make_folders
-from isthmus.governance.audit.keys import open_signer
+from isthmus.governance.audit.keys import must_be_new, open_signer
 from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.lock import Lock
 from isthmus.governance.audit.reader import read_checkpoint
@@ -66,7 +66,8 @@ class Journal:
             if self._turning:
                 yield
                 return
-            if self._tail is None:
+            if self._tail is None and not self._place.folder.is_dir():
+                must_be_new(self._place.folder, self._place.key)
                 make_folders(self._files, self._place.folder)
             self._lock.wait()
             self._turning = True

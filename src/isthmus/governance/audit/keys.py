@@ -42,12 +42,15 @@ def open_signer(folder: Path, path: Path, origin: str | None, files: Files) -> S
     """The signer of the log in ``folder``; at first use it makes the key, the name and the ``vkey`` file.
 
     Raises :class:`AuditUnavailable` where a log exists whose key is gone, or is another, or has another name: a log
-    never changes hands silently. A rotation whose process died once it counted is finished here.
+    never changes hands or begins again silently. A rotation whose process died once it counted is finished here.
     """
     if not (folder / VKEY).exists():
-        key = load_key(path) if path.exists() else make_key(path, files)
+        must_be_new(folder, path)
+        # The key gets its name last: where it has it, there is a log.
+        key = load_key(coming(path)) if coming(path).exists() else make_key(coming(path), files)
         signer = Signer(origin or f"isthmus.local/{secrets.token_hex(4)}", key)
         publish(folder, signer.verifier, files)
+        finish_rotation(path, signer.verifier, files)
         return signer
     own = Verifier.parse((folder / VKEY).read_text(encoding="utf8"))
     if origin not in (None, own.name):
@@ -58,6 +61,15 @@ def open_signer(folder: Path, path: Path, origin: str | None, files: Files) -> S
     if signer.verifier != known:
         raise AuditUnavailable(f"The signing key {path} is not the one of this log ({known.id.hex()}).", hint=_RESTORE)
     return signer
+
+
+def must_be_new(folder: Path, path: Path) -> None:
+    """Raises :class:`AuditUnavailable` where there is a key, and so was a log: a second one would be signed by it."""
+    if path.exists():
+        raise AuditUnavailable(
+            f"The log that {path} signs for is not in {folder} any more.",
+            hint="Put the folder back as it was. To begin another log, move the key away first.",
+        )
 
 
 def publish(folder: Path, verifier: Verifier, files: Files) -> None:

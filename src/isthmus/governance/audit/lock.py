@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -22,13 +23,14 @@ class Lock:
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Take it if nobody holds it."""
+        """Take it if nobody holds it. Raises :class:`OSError` where the folder is gone, or is another than it was."""
         if self._fd is None:
             self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        self._must_be_in_place(self._fd)
         return True
 
     def wait(self) -> None:
@@ -41,6 +43,16 @@ class Lock:
                     hint=f"Find it with: fuser {self._folder}",
                 )
             time.sleep(0.0005)
+
+    def _must_be_in_place(self, fd: int) -> None:
+        """Whoever comes later locks what has the name now: two would write at once, each to a log of its own."""
+        try:
+            there = os.path.samestat(os.fstat(fd), os.stat(self._folder))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            self.close()
+            raise OSError(errno.ESTALE, f"the folder {self._folder} was moved away or replaced")
 
     def release(self) -> None:
         if self._fd is not None:
