@@ -19,7 +19,8 @@ from isthmus.cli.terminal import Config, Json, show, visible
 from isthmus.errors import NotFound
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.search import Found, Query, Scan, oldest_first, signed_size
-from isthmus.governance.audit.story import Step, Story, Tone, plain, tell
+from isthmus.governance.audit.story import Step, Story, Tone, tell
+from isthmus.governance.audit.wording import plain
 
 _STYLES: Mapping[Tone, str] = MappingProxyType(
     {"plain": "bold", "good": "bold green", "bad": "bold red", "open": "bold yellow"}

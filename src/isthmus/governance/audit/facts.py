@@ -72,8 +72,9 @@ def requests(event: Event) -> set[str]:
 
 
 def principals(event: Event) -> set[str]:
-    """Who asked, who changed something, or whose key was changed."""
-    return names((event.get("principal"), event.get("by"), event.get("key"), part(event, "key").get("id")))
+    """Who asked, who changed something, whose key was changed, or whose content was erased."""
+    direct = (event.get(name) for name in ("principal", "by", "subject", "key"))
+    return names((*direct, part(event, "key").get("id")))
 
 
 def collections(event: Event) -> set[str]:
