@@ -211,7 +211,7 @@ class Home(Struct, frozen=True):
 
     @property
     def secrets(self) -> Path:
-        """Files of mode 600: the pepper, the log's signing key."""
+        """Files of mode 600: the pepper, the master key of contents, the log's signing key."""
         return self.path / "secrets"
 
     def resolve(self, relative: str) -> Path:

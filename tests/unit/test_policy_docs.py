@@ -7,7 +7,8 @@ from pathlib import Path
 
 from isthmus.governance.policy.policyset import SCHEMA, STARTER, PolicySet
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "policy.md").read_text(encoding="utf8")
 
 
 def test_every_starter_rule_is_described_in_order() -> None:
@@ -29,3 +30,12 @@ def test_the_example_can_be_used_beside_the_starter_set(tmp_path: Path) -> None:
         (tmp_path / file.name).write_text(file.read_text(encoding="utf8"), encoding="utf8")
     (tmp_path / "50-own.cedar").write_text(example, encoding="utf8")
     assert len(PolicySet.load(tmp_path).rules) == len(PolicySet.load(STARTER).rules) + 3
+
+
+def test_the_example_of_kept_content_can_be_used_beside_the_starter_set(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```cedar\n(.*?)```", (DOCS / "erasure.md").read_text(encoding="utf8"), re.DOTALL)
+    for file in STARTER.glob("*.cedar"):
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf8"), encoding="utf8")
+    (tmp_path / "50-own.cedar").write_text(example, encoding="utf8")
+    (kept,) = (rule for rule in PolicySet.load(tmp_path).rules if rule.obligations)
+    assert kept.obligations == {"keep"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from isthmus.cli.terminal import Config, Json, configuration, err, show
+from isthmus.cli.terminal import Config, Json, configuration, err, show, visible
 from isthmus.errors import InvalidRequest, NotFound
 from isthmus.orchestration.disclosure import Trail, disclosed, trail
 from isthmus.orchestration.erasure import Erasure
@@ -158,7 +158,7 @@ def _render(console: Console, found: Trail, kept: list[Kept]) -> None:
         console.print(f"{one.kind}, {one.model}, kept {stored}", markup=False, style="bold")
         if not found.genuine(one):
             console.print("The log does not have this ciphertext: it was put there by somebody else.", style="red")
-        console.out(one.text)
+        console.out("\n".join(map(visible, one.text.split("\n"))))
 
 
 def _verdict(plain: dict[str, object]) -> str:

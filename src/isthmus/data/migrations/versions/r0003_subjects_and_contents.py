@@ -1,8 +1,8 @@
 """Subjects' secrets, and content that policy says keep.
 
-SQLite's ``secure_delete`` does not reach what page splits and merges leave behind (measured: 3 of 1,500 deleted blobs
-could still be read from the file). So a key is destroyed by overwriting it in place: rows of ``subjects`` and
-``contents`` are appended, keep their size, and never move or go. ``ciphertexts`` may be deleted: no key, no content.
+SQLite's ``secure_delete`` does not reach what page merges leave behind (``benchmarks/secure_delete.py`` shows it). So a
+key is destroyed by overwriting it in place: rows of ``subjects`` and ``contents`` are appended, keep their size, and
+never move or go. ``ciphertexts`` may be deleted: no key, no content.
 """
 
 from __future__ import annotations
