@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,10 +14,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from isthmus.cli.audit.kept import Sealed, open_all, sealed
 from isthmus.cli.audit.opening import open_log
 from isthmus.cli.audit.scanning import bar, warn_of_broken
 from isthmus.cli.audit.search import Since, Until
 from isthmus.cli.terminal import Config, Json, configuration, show, visible
+from isthmus.errors import InvalidRequest
 from isthmus.governance.audit.evidence import write_evidence
 from isthmus.governance.audit.moments import span
 from isthmus.governance.audit.search import signed_size
@@ -33,12 +36,18 @@ def sent(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the entries with their proofs into this new folder.")
     ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option("--content", help="With --out: also open content that was kept, for this reason; it is recorded."),
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Say what a model or vendor received: how often, how much, under which labels, from which collections, by whom."""
     from isthmus.models import catalogue
 
+    if content is not None and (out is None or not content.strip()):
+        raise InvalidRequest("--content says why content is opened, and needs --out for where it goes.")
     reader = open_log(config)
     whom = recipient(to, catalogue.cards(*configuration(config)).values())
     when = span(since, until, datetime.now(UTC))
@@ -48,11 +57,25 @@ def sent(
     if out is not None:
         with bar(len(answer.tally.entries), json) as advance:
             write_evidence(reader, answer, out, advance)
-    plain = answer.as_dict() | ({} if out is None else {"folder": str(out)})
-    show(plain, json, lambda console: _render(console, answer, out))
+    told: dict[str, object] = {} if out is None else {"folder": str(out)}
+    if out is not None and content is not None:
+        told["opened"] = _open(config, sealed(reader, answer), content, out / "content")
+    show(answer.as_dict() | told, json, lambda console: _render(console, answer, told))
 
 
-def _render(console: Console, answer: Sent, out: Path | None) -> None:
+def _open(config: Path | None, found: Mapping[str, Sealed], why: str, folder: Path) -> int:
+    """The content of those requests, through this home's vault."""
+    from isthmus import wiring
+
+    async def run() -> int:
+        async with wiring.custody(*configuration(config)) as custody:
+            return await open_all(custody, found, why, folder)
+
+    folder.mkdir(mode=0o700)
+    return asyncio.run(run())
+
+
+def _render(console: Console, answer: Sent, written: Mapping[str, object]) -> None:
     tally, signed = answer.tally, answer.signed.checkpoint
     console.print(Text.assemble("To ", (visible(answer.to.name), "bold"), f", {_when(answer)}"), soft_wrap=True)
     console.print()
@@ -70,12 +93,14 @@ def _render(console: Console, answer: Sent, out: Path | None) -> None:
         f"Counted from the log {visible(signed.origin)} as its signed checkpoint of {signed.size} entries has it.",
         style="dim", soft_wrap=True, markup=False,
     )  # fmt: skip
-    if out is not None:
+    if folder := written.get("folder"):
         console.print(
-            f"{len(tally.entries)} entries with their proofs are in {out}. Check them with:\n"
-            f"python3 {out}/verify_evidence.py {out} {out}/vkey",
+            f"{len(tally.entries)} entries with their proofs are in {folder}. Check them with:\n"
+            f"python3 {folder}/verify_evidence.py {folder} {folder}/vkey",
             soft_wrap=True, markup=False,
         )  # fmt: skip
+    if "opened" in written:
+        console.print(f"Content of {written['opened']} requests is in {folder}/content.", soft_wrap=True, markup=False)
 
 
 def _when(answer: Sent) -> str:

@@ -60,7 +60,7 @@ def _write(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], ob
     tree = _tree(reader, checkpoint.size)
     entries = target / "entries"
     entries.mkdir(parents=True)
-    for index, entry in _chosen(reader, sent.tally.entries):
+    for index, entry in chosen(reader, sent.tally.entries):
         proof = prove(index, entry, checkpoint, note, tree.node)
         (entries / f"{index}.json").write_bytes(entry)
         (entries / f"{index}.tlog-proof").write_text(str(proof), encoding="utf8")
@@ -81,8 +81,8 @@ def _put(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf8")
 
 
-def _chosen(reader: Reader, indexes: list[int]) -> Iterator[tuple[int, bytes]]:
-    """The entries of those numbers, in order; each bundle is read once."""
+def chosen(reader: Reader, indexes: list[int]) -> Iterator[tuple[int, bytes]]:
+    """The entries of those numbers, which rise; each bundle is read once."""
     wanted = iter(indexes)
     index = next(wanted, None)
     while index is not None:
