@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from isthmus.cards import Card
-from isthmus.errors import IsthmusError, StoreUnavailable
+from isthmus.errors import IsthmusError
 from isthmus.messages import ChatRequest, Completion, EmbedRequest, Passage, Usage
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.label import Findings
@@ -68,7 +68,7 @@ class Recorder:
 
     async def intent(self, request: ChatRequest | EmbedRequest, intent: Intent) -> None:
         """On disk before a call that leaves the premises; written before any other. What is to be kept of the prompt
-        is sealed and on disk before either. Raises :class:`StoreUnavailable` too."""
+        is sealed and on disk before either. Raises :class:`isthmus.errors.StoreUnavailable` too."""
         card, decision = intent.card, intent.admission.decisions[intent.card.id]
         kept = await self._keep(request, card, decision, {"prompt": content(request)})
         event = {
@@ -97,7 +97,7 @@ class Recorder:
     async def outcome(self, request: ChatRequest, ended: Ended) -> int:
         """The answer's facts, on disk, after what is to be kept of it. Returns the entry's index.
 
-        Where the vault fails, the entry says so and :class:`StoreUnavailable` is raised: the answer must not end well.
+        Where the vault fails, the entry says so and its error is raised: the answer must not end well.
         """
         card, answer = ended.card, ended.answer
         event = {
@@ -120,7 +120,7 @@ class Recorder:
         try:
             kept = await self._keep(request, card, ended.decision, _said(answer))
             committed = await self._vault.commit(request.principal.id, request.id, answer.text)
-        except StoreUnavailable as unavailable:
+        except IsthmusError as unavailable:
             await self._log.append({**event, "error": unavailable.code, **error}, flush=True)
             raise
         return await self._log.append({**event, "answer": committed, **kept, **error}, flush=True)
