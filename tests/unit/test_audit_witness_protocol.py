@@ -70,7 +70,7 @@ def test_a_harmed_cosignature_fails(harm: str) -> None:
         "time": (6).to_bytes(8, "big") + one.raw[8:],
         "body": cosigner.cosign(note.body + "x\n", 5).raw,
         "short": one.raw[:-1],
-        "future": (1 << 63).to_bytes(8, "big") + one.raw[8:],
+        "future": cosigner.cosign(note.body, 1 << 63).raw,
     }[harm]
     harmed = Note(note.body, (*note.signatures, type(one)(one.name, one.id, raw)))
     with pytest.raises(VerificationFailed, match="does not fit"):
