@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from flow.served import VENDOR_KEY, Site, Vendor, vendor
+from flow.strangers_fixtures import Auditors
 
 CONFIG = """
 models:
@@ -116,3 +117,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def world(served: World) -> World:
     served.vendor.reset()
     return served
+
+
+@pytest.fixture(scope="session")
+def auditors(tmp_path_factory: pytest.TempPathFactory) -> Auditors:
+    """Logs of 1 to 100,000 entries, each with an export and what was kept elsewhere."""
+    return Auditors(tmp_path_factory.mktemp("auditors"))

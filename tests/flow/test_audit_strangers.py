@@ -1,83 +1,28 @@
-"""Strangers check what we export: a page of Python with openssl, and Go's own x/mod/sumdb."""
+"""Strangers check what we export with a page of Python and openssl."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from isthmus.config import Home
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.export import export
-from isthmus.governance.audit.files import Files, tile_keeper
-from isthmus.governance.audit.journal import Place
+from flow.strangers_fixtures import ROOT, SIZES, Auditor, Auditors
 from isthmus.governance.audit.layout import pack, unpack
-from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.tree import Tree
-
-ROOT = Path(__file__).resolve().parents[2]
-GO_SOURCES = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb")
-SIZES = (1, 2, 1000)
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="NEEDS openssl, which is not installed")
 
 
-class Now:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return self.now().timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-class Auditor:
-    """Somebody with verify.py, a key and what they kept."""
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self.home, self.size, self.export = Home(folder / "home"), size, folder / "export"
-        self.vkey, self.older, self.receipt = folder / "kept.vkey", folder / "kept.checkpoint", folder / "receipt.json"
-
-    async def prepare(self) -> Auditor:
-        """A log of ``size`` entries, a checkpoint and a receipt from the middle of its life, and an export."""
-        log = Log.in_folder(Place(self.home.audit, self.home.secrets / "log-signing-key", "example.org/log"), Now())
-        before = (self.size + 1) // 2
-        await asyncio.gather(*(log.append(event(i), flush=True) for i in range(before)))
-        self.older.write_text(log.checkpoint(), encoding="utf8")
-        await asyncio.gather(*(log.append(event(i), flush=True) for i in range(before, self.size)))
-        self.receipt.write_text(json.dumps(asdict(await log.receipt(self.size // 3))), encoding="utf8")
-        await log.stop()
-        assert export(Reader(Folder(self.home.audit)), self.export) == self.size
-        shutil.copy(self.export / "vkey", self.vkey)
-        return self
-
-    def verify(self, *kept: Path | str, where: Path | None = None) -> subprocess.CompletedProcess[str]:
-        where = where or self.export
-        command = [sys.executable, "-I", str(self.export / "verify.py"), str(where), str(self.vkey), *map(str, kept)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
-def event(i: int) -> dict[str, object]:
-    return {"type": "t", "request": f"r{i}", "note": "Grüße 🌊\n" * (i % 5)}
-
-
-@pytest.fixture(scope="module", params=SIZES)
-def auditor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Auditor:
-    return asyncio.run(Auditor(tmp_path_factory.mktemp("auditor"), request.param).prepare())
+@pytest.fixture(params=SIZES[:-1])
+def auditor(request: pytest.FixtureRequest, auditors: Auditors) -> Auditor:
+    return auditors.of(request.param)
 
 
 @pytest.fixture
@@ -86,8 +31,8 @@ def harmed(auditor: Auditor, tmp_path: Path) -> Path:
     return shutil.copytree(auditor.export, tmp_path / "harmed")
 
 
-def entries(folder: Path) -> list[bytes]:
-    return [entry for _, entry in Reader(Folder(folder)).entries()]
+def first_entry(folder: Path) -> bytes:
+    return next(entry for _, entry in Reader(Folder(folder)).entries())
 
 
 def rewrite_bundle(folder: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -103,7 +48,9 @@ def test_the_verifier_is_a_page() -> None:
     assert "from isthmus" not in source
 
 
-def test_an_honest_export_holds(auditor: Auditor) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_an_honest_export_holds(auditors: Auditors, size: int) -> None:
+    auditor = auditors.of(size)
     done = auditor.verify(auditor.older, "--receipt", auditor.receipt)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"OK: {auditor.size} entries")
@@ -191,7 +138,7 @@ def test_an_administrator_who_signs_again_is_caught_by_an_older_checkpoint(audit
         caught = auditor.verify(kept, where=tmp_path / "forged")
         assert caught.returncode == 1
         assert "was changed" in caught.stderr
-    assert entries(auditor.export)[0] == entries(auditor.home.audit)[0] != entries(tmp_path / "forged")[0]
+    assert first_entry(auditor.export) == first_entry(auditor.home.audit) != first_entry(tmp_path / "forged")
 
 
 def test_wrong_use_prints_the_usage() -> None:
@@ -200,84 +147,11 @@ def test_wrong_use_prints_the_usage() -> None:
     assert "verify.py EXPORT VKEY" in done.stderr
 
 
-# ---------------------------------------------------------------- Go
-
-
-@pytest.fixture(scope="module")
-def tlogcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our page of Go over Debian's golang-golang-x-mod-dev, built once."""
-    if shutil.which("go") is None or not GO_SOURCES.is_dir():
-        pytest.skip("NEEDS Go: apt-get install golang-go golang-golang-x-mod-dev")
-    built = tmp_path_factory.mktemp("go")
-    target = built / "tlogcheck"
-    environment = os.environ | {
-        "GO111MODULE": "off",
-        "GOPATH": "/usr/share/gocode",
-        "GOCACHE": str(built / "cache"),
-        "GOFLAGS": "-p=1",
-    }
-    source = ROOT / "tests" / "flow" / "go" / "tlogcheck"
-    subprocess.run(["go", "build", "-o", target, "."], cwd=source, env=environment, check=True, capture_output=True)
-    return target
-
-
-def go_facts(auditor: Auditor) -> dict[str, list[dict[str, object]]]:
-    """Inclusion of some entries in the newest checkpoint, and consistency from some older sizes."""
-    told, size = entries(auditor.export), auditor.size
-    derived = auditor.export.parent / "derived"
-    tree = Tree(Folder(derived), tile_keeper(derived, Files()))
-    for entry in told:
-        tree.push(merkle.leaf_hash(entry))
-
-    def proof(steps: tuple[bytes, ...]) -> list[str]:
-        return [step.hex() for step in steps]
-
-    records = [
-        {
-            "index": index,
-            "entry": base64.b64encode(told[index]).decode(),
-            "proof": proof(merkle.inclusion_proof(index, size, tree.node)),
-        }
-        for index in sorted({0, size // 3, size // 2, size - 1})
-    ]
-    trees = [
-        {
-            "size": old,
-            "root": tree.root(old).hex(),
-            "proof": proof(merkle.consistency_proof(old, size, tree.node)),
-        }
-        for old in sorted({1, (size + 1) // 2, max(1, size - 1), size})
-    ]
-    return {"records": records, "trees": trees}
-
-
-def run_go(tlogcheck: Path, auditor: Auditor, facts: object, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "facts.json").write_text(json.dumps(facts), encoding="utf8")
-    vkey = auditor.vkey.read_text(encoding="utf8").strip()
-    command = [tlogcheck, vkey, auditor.export / "checkpoint", tmp_path / "facts.json"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.external("go")
-def test_go_accepts_the_checkpoint_and_every_proof(tlogcheck: Path, auditor: Auditor, tmp_path: Path) -> None:
-    facts = go_facts(auditor)
-    receipt = json.loads(auditor.receipt.read_text(encoding="utf8"))  # as a client got it, over the newest checkpoint
-    assert receipt["size"] == auditor.size
-    entry = base64.b64encode(entries(auditor.export)[receipt["index"]]).decode()
-    facts["records"].append({"index": receipt["index"], "entry": entry, "proof": receipt["proof"]})
-    done = run_go(tlogcheck, auditor, facts, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
-
-
-@pytest.mark.external("go")
-def test_go_refuses_what_is_false(tlogcheck: Path, auditor: Auditor, tmp_path: Path) -> None:
-    facts = go_facts(auditor)
-    facts["records"][0]["entry"] = base64.b64encode(b"forged").decode()
-    done = run_go(tlogcheck, auditor, facts, tmp_path)
-    assert done.returncode == 1
-    assert "record 0" in done.stderr
-    facts = go_facts(auditor)
-    facts["trees"][0]["root"] = "00" * 32
-    done = run_go(tlogcheck, auditor, facts, tmp_path)
-    assert done.returncode == 1
-    assert "tree 1" in done.stderr
+def test_one_of_a_hundred_thousand_is_named(auditors: Auditors, tmp_path: Path) -> None:
+    auditor = auditors.of(SIZES[-1])
+    folder = shutil.copytree(auditor.export, tmp_path / "harmed")
+    bundle = folder / "tile" / "entries" / "123"
+    bundle.write_bytes(bundle.read_bytes().replace(b'"type":"t"', b'"type":"u"', 1))
+    done = auditor.verify(auditor.older, where=folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"entry {123 * 256} was changed" in done.stderr
