@@ -274,6 +274,29 @@ async def test_after_an_erasure_a_disclosure_has_no_salt_and_names_the_entry(wor
     assert disclosed(world.vault, trail(world.reader(), "req_2"), None)["salt"] is not None
 
 
+async def test_what_was_asked_while_an_erasure_went_on_can_be_opened(world: World) -> None:
+    """A server takes the new secret before the log says that the old one is gone."""
+    await asked(world, ANN, "req_1", "the text")
+    standing = world.vault.standing(ANN)
+    assert standing is not None
+    world.vault.destroy(ANN, standing.generation)
+    await asked(world, ANN, "req_2", "meanwhile")
+    told = {"subject": ANN, "generation": standing.generation, **BY, "records": 1}
+    await world.log.append({"type": "subject.erased", **told}, flush=True)
+    (entry,) = disclosed(world.vault, trail(world.reader(), "req_2"), None)["commitments"]  # type: ignore[misc]
+    assert (entry["erased"], entry["matches"]) == (None, True)
+    (entry,) = disclosed(world.vault, trail(world.reader(), "req_1"), "the text")["commitments"]  # type: ignore[misc]
+    assert entry["erased"] == 2
+
+
+async def test_the_entry_that_erased_is_the_first_after(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    first = await world.erasures.erase(ANN, **BY)
+    await asked(world, ANN, "req_2", "later")
+    await world.erasures.erase(ANN, **BY)
+    assert trail(world.reader(), "req_1").erased == first.entry
+
+
 async def test_a_ciphertext_that_was_swapped_is_noticed(world: World) -> None:
     """By somebody who holds the master key: it opens, but the log does not know it."""
     await asked(world, ANN, "req_1", "the text")

@@ -91,6 +91,13 @@ class Subjects:
         advance(connection, "subjects")
         return number
 
+    def met(self, subject: str, found: Subject) -> None:
+        """A transaction found this secret in use: memory must not go on with another."""
+        known = self._known.get(subject)
+        if known is None or known.generation != found.generation:
+            self.forget()
+
     def forget(self) -> None:
-        """Read the store again at the next use."""
-        self._checked = float("-inf")
+        """Hold nothing in memory; read the store at the next use."""
+        with self._lock:
+            self._known, self._checked = {}, float("-inf")

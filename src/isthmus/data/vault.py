@@ -108,7 +108,7 @@ class Vault:
                 sealed = seal(body, owner.keys, request, kind, model, subject)
                 self._insert(connection, owner, sealed, {"request": request, "kind": kind, "model": model})
                 digests[kind] = sha256(sealed.ciphertext).hexdigest()
-        self._subjects.forget()  # what is committed to next must be under the same secret
+        self._subjects.met(subject, owner)  # what is committed to next must be under the same secret
         return digests
 
     def _insert(self, connection: Connection, owner: Subject, sealed: Sealed, place: Mapping[str, str]) -> None:

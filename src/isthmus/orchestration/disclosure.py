@@ -58,7 +58,8 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What the log has on a request: whose it is, its commitments, and the hashes of what was sealed."""
+    """What the log has on a request: whose it is, its commitments, the hashes of what was sealed, and the number of
+    the entry that erased it."""
 
     request: str
     subject: str
@@ -86,7 +87,8 @@ def trail(reader: Reader, request: str) -> Trail:
         for kind, committed in _committed(event)
     ]
     sealed = {(kind, digest) for event in told for kind, digest in (event.get("sealed") or {}).items()}
-    return Trail(request, subject, tuple(made), frozenset(sealed), max(erasures, default=None))
+    erased = next((one.erased for one in made if one.erased is not None), None)
+    return Trail(request, subject, tuple(made), frozenset(sealed), erased)
 
 
 def disclosed(vault: Opener, found: Trail, text: str | None) -> dict[str, object]:
@@ -101,7 +103,7 @@ def disclosed(vault: Opener, found: Trail, text: str | None) -> dict[str, object
     else:
         claimed = [text, text.removesuffix("\n")]  # an editor ends a file with a new line
     entries = [_entry(one, salt, claimed) for one in found.commitments]
-    openable = any(one.erased is None for one in found.commitments)
+    openable = any(entry["erased"] is None for entry in entries)
     return {
         "request": found.request,
         "subject": found.subject,
@@ -112,10 +114,16 @@ def disclosed(vault: Opener, found: Trail, text: str | None) -> dict[str, object
 
 
 def _entry(one: Commitment, salt: bytes | None, claimed: Sequence[str]) -> dict[str, object]:
-    told: dict[str, object] = {"entry": one.entry, "kind": one.kind, "commitment": one.committed, "erased": one.erased}
-    if one.erased is None and salt is not None and claimed:
+    found = None
+    if salt is not None:
         found = next((text for text in claimed if opens(one.committed, salt, text)), None)
-        told |= {"matches": found is not None} | ({} if found is None else {"text": found})
+    # what opens is not erased: it was committed to under the next secret while an erasure was going on
+    erased = one.erased if found is None else None
+    told: dict[str, object] = {"entry": one.entry, "kind": one.kind, "commitment": one.committed, "erased": erased}
+    if found is not None:
+        told |= {"matches": True, "text": found}
+    elif erased is None and salt is not None and claimed:
+        told["matches"] = False
     return told
 
 
