@@ -131,7 +131,13 @@ def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, told["error"]["code"]) == (2, "invalid_request")
 
 
-@pytest.mark.parametrize("content", [None, "no json", "{}", "[]", '{"log": 1}'])
+BAD_RECEIPTS = [
+    None, "", "no json", "{}", "[]", '{"log": 1}', "[" * 100_000, '{"log":"x","index":"1","leaf":"","size":1,"root":"",'
+    '"proof":[],"checkpoint":""}', '{"log":"x","index":1,"leaf":"","size":1,"root":"","proof":[[]],"checkpoint":""}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", BAD_RECEIPTS)
 def test_a_receipt_that_is_none(home: Path, content: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     if content is not None:
         Path("bad").write_text(content, encoding="utf8")

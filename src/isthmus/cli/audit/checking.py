@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json as plain_json
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from isthmus.cli.audit.opening import key, open_log, open_witnessed
-from isthmus.cli.terminal import Config, Json, show
+from isthmus.cli.terminal import Config, Json, progress, show
 from isthmus.errors import InvalidRequest
 from isthmus.governance.audit.cosignature import CosignatureVerifier
 from isthmus.governance.audit.export import export as write
@@ -53,7 +54,8 @@ def verify(
         cosigned = open_witnessed(config).note()
         witnesses = [_cosigned(cosigned, key(given, CosignatureVerifier.parse)) for given in witness]
         older.append(reader.open(cosigned))
-    verified = check(reader, older)
+    with _watched("checking", json) as told:
+        verified = check(reader, older, told)
     plain = {
         "log": verified.checkpoint.origin,
         "size": verified.checkpoint.size,
@@ -73,7 +75,9 @@ def export(
     """Copy the log into a folder that a stranger can check offline with verify.py and openssl."""
     witnessed = open_witnessed(config)
     cosigned = Note.parse(witnessed.note()) if witnessed.kept else None
-    size = write(open_log(config), folder)
+    reader = open_log(config)
+    with _watched("copying", json) as told:
+        size = write(reader, folder, told)
     if cosigned is not None:
         Witnessed(folder).keep(cosigned)
     plain = {"folder": str(folder), "size": size}
@@ -95,6 +99,14 @@ def checkpoint(
     show(plain, json, lambda console: console.out(signed.note, end=""))
 
 
+@contextmanager
+def _watched(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar over entries."""
+    with progress(quiet) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
 def _opened(reader: Reader, path: Path) -> Signed:
     note = _text(path)
     if not any(line.startswith(_SIGNATURE) for line in note.splitlines()):
@@ -110,13 +122,10 @@ def _cosigned(note: str, witness: CosignatureVerifier) -> dict[str, str]:
 
 def _receipt(path: Path) -> Receipt:
     try:
-        plain = plain_json.loads(_text(path))
-        return Receipt(
-            **{**{field.name: plain[field.name] for field in fields(Receipt)}, "proof": tuple(plain["proof"])}
-        )
-    except (ValueError, TypeError, KeyError) as error:
+        return msgspec.json.decode(_text(path), type=Receipt)
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidRequest(
-            f"{path} is not a receipt: {error!r}.", hint="Save the JSON that came with the answer."
+            f"{path} is not a receipt: {error}.", hint="Save the JSON that came with the answer."
         ) from None
 
 
