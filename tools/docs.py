@@ -12,6 +12,7 @@ import typer
 
 from isthmus import config, errors
 from isthmus.cli.main import application
+from tools import entries
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _NOTE = "<!-- Made by `make docs`: change the code, not this page. -->"
@@ -117,6 +118,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": error_page,
     "cli.md": command_page,
     "configuration.md": configuration_page,
+    "audit-entries.md": lambda: entries.page(_NOTE),
+    "audit-entries.schema.json": lambda: json.dumps(entries.schema(), indent=2, ensure_ascii=False) + "\n",
 }
 
 

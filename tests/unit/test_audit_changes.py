@@ -43,6 +43,9 @@ models:
     options: {api-version: hunter5, threads: 4, fast: true}
   - {id: local/b, provider: llama_cpp, weights: /home/jane/weights.gguf}
 policy: {folder: /home/jane/policies}
+audit:
+  database: ${DATABASE}
+  witnesses: [{url: "https://jane:hunter6@witness.example/w", vkey: w+01234567+AAAA}]
 """
 
 
@@ -59,6 +62,8 @@ def test_nothing_secret_and_no_name_is_in_the_form() -> None:
     assert (closed["options"]["threads"], closed["options"]["fast"]) == (4, True)
     assert closed["options"]["api-version"].startswith("sha256:")
     assert local["weights"] == "~/weights.gguf"
+    assert shown.settings["audit"]["database"] == "${DATABASE}"
+    assert shown.settings["audit"]["witnesses"][0]["url"] == "https://witness.example/w"
     assert shown.settings["policy"] == {"folder": "~/policies"}
 
 
@@ -77,11 +82,14 @@ def test_an_address_that_is_none_tells_no_password(url: str) -> None:
 def test_the_paths_of_what_changed() -> None:
     before, after = form(parse(MODELS), JANE).settings, form(parse(AFTER), JANE).settings
     assert changed(before, after) == [
+        "audit.database", "audit.witnesses",
         "models.closed/a.options.api-version", "models.closed/a.price.input", "models.closed/a.price.output",
         "models.closed/a.terms.expires", "models.closed/c", "models.local/b", "server.port",
     ]  # fmt: skip
     assert changed(before, before) == []
-    assert changed({}, before) == ["models.closed/a", "models.local/b", "policy.folder", "server.port"]
+    assert changed({}, before) == [
+        "audit.database", "audit.witnesses", "models.closed/a", "models.local/b", "policy.folder", "server.port",
+    ]  # fmt: skip
 
 
 AFTER = """

@@ -1,7 +1,7 @@
 """The configuration as the record shows it: plain data without secrets, its digest, and what differs from before.
 
 The file holds no secrets by its own rules (an ``api_key`` is a reference). What could hold one all the same is not
-written as it is: texts below ``options`` stand there as digests, and a ``base_url`` without user, query and fragment.
+written as it is: texts below ``options`` stand there as digests, and every URL without user, query and fragment.
 The home folder of whoever runs the command is written ``~``, as its name is a person's.
 """
 
@@ -68,7 +68,8 @@ def _plain(value: object, home: str, *, whole: bool) -> Any:
         case list() | tuple():
             return [_plain(one, home, whole=whole) for one in value]
         case str():
-            return value.replace(f"{home}/", "~/") if len(home) > 1 else value
+            shown = address(value) if "://" in value else value
+            return shown.replace(f"{home}/", "~/") if len(home) > 1 else shown
         case date():
             return value.isoformat()
         case _:
@@ -76,8 +77,6 @@ def _plain(value: object, home: str, *, whole: bool) -> Any:
 
 
 def _shown(name: str, value: object, home: str, whole: bool) -> Any:
-    if name == "base_url" and isinstance(value, str):
-        return address(value)
     if name == "options" and isinstance(value, Mapping):
         return {str(option): _option(one) for option, one in value.items()}
     return _plain(value, home, whole=whole)

@@ -25,4 +25,14 @@ class Repaired(Entry, frozen=True, kw_only=True, tag="log.repaired"):
     bytes: Annotated[Count, Meta(description="How many bytes of it were there.")]
 
 
-TYPES = (KeyRotated, Repaired)
+class WitnessRefused(Entry, frozen=True, kw_only=True, tag="witness.refused"):
+    """A witness does not cosign: what it has cosigned before is not what the log holds now. An alarm, recorded once
+    until it cosigns again."""
+
+    witness: Annotated[str, Meta(description="The witness's verifier key (vkey).")]
+    status: Annotated[int, Meta(description="The HTTP status that it answered with.")]
+    size: Annotated[Count, Meta(description="The size of the checkpoint that it was asked to cosign.")]
+    cosigned: Annotated[Count | None, Meta(description="The size that it cosigned last, where it tells.")]
+
+
+TYPES = (KeyRotated, Repaired, WitnessRefused)
