@@ -122,7 +122,7 @@ def _examples() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def collect(homes: list[Path]) -> int:
     """Keep the examples that are as declared; take those that miss from the logs."""
-    found = {type: json.dumps(entry, ensure_ascii=False) for type, entry in _examples()} if EXAMPLES.exists() else {}
+    found = {type: _canonical(entry) for type, entry in _examples()} if EXAMPLES.exists() else {}
     kept = {type: line for type, line in found.items() if _declared(line.encode())}
     offered: dict[str, list[bytes]] = {}
     for home in homes:
@@ -138,6 +138,11 @@ def collect(homes: list[Path]) -> int:
     missing = [type for type in names if type not in kept]
     sys.stderr.writelines(f"no example of {type}\n" for type in missing)
     return 1 if missing else 0
+
+
+def _canonical(entry: Mapping[str, Any]) -> str:
+    """As it stands in the log."""
+    return json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _telling(entry: bytes) -> int:
