@@ -56,8 +56,7 @@ class DatabaseSequencer:
         """For each event its index, or why it cannot be recorded; with ``flush``, all on disk and signed for."""
         with self._mutex, self._forgetting():
             # (1) the turn: what others wrote is read
-            session = self._connected()
-            state = self._state = self._caught_up(session)
+            session, state = self._turn()
             # (2) the entries, each in its place
             results, entries = self._encoded(events, state.size)
             begin = state.size
@@ -88,6 +87,20 @@ class DatabaseSequencer:
             make_folders(Files(), self._place.memory)
             self._session = open_session(self._place.dsn, self._patience)
         return self._session
+
+    def _turn(self) -> tuple[Session, State]:
+        """A transaction that has the turn, and what is known in it. A connection that was lost since the last turn is
+        made anew: nothing of this one was written yet."""
+        for _ in range(2):
+            fresh, session = self._session is None, self._connected()
+            try:
+                state = self._state = self._caught_up(session)
+                break
+            except psycopg.OperationalError:
+                if fresh or not session.lost:
+                    raise
+                self._forget()
+        return session, state
 
     def _caught_up(self, session: Session) -> State:
         """In a transaction that has the turn."""

@@ -67,6 +67,11 @@ class Session:
             raise errors.OperationalError(self._warnings[0])
         return answers
 
+    @property
+    def lost(self) -> bool:
+        """Whether the server, or the way to it, is gone."""
+        return self._pg.status == pq.ConnStatus.BAD
+
     def close(self) -> None:
         self._connection.close()
 
@@ -88,7 +93,7 @@ class Session:
                 self._wait(deadline)
             result = self._pg.get_result()
             if result is None:
-                if self._pg.status == pq.ConnStatus.BAD:
+                if self.lost:
                     raise failed or errors.OperationalError("The connection is lost.")
                 continue
             if result.status == pq.ExecStatus.PIPELINE_SYNC:

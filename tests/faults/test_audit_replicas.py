@@ -1,0 +1,322 @@
+"""Several replicas over one database: killed processes, a killed database, cut connections, a restored backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import psycopg
+import pytest
+from wire_cutter import Cutter
+
+from audit_replicas import check, checkpoint, log, place, sequencer, told
+from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.reader import Signed
+from postgres_server import FAST, Postgres, postgres
+
+WRITER = Path(__file__).parent / "database_writer.py"
+
+
+class Writer:
+    """A replica in a process of its own; what it was told is gathered as it comes."""
+
+    def __init__(self, home: Path, dsn: str, name: str, count: int = 10**6, key: Path | None = None) -> None:
+        place(home, dsn, key)
+        command = [sys.executable, str(WRITER), str(home), dsn, name, str(count)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.lines, self.complaints = list[str](), list[str]()
+        pairs = ((self.process.stdout, self.lines), (self.process.stderr, self.complaints))
+        self._readers = [threading.Thread(target=_gather, args=pair) for pair in pairs]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def acknowledged(self) -> list[tuple[int, str, bool]]:
+        fields = [line.split(" ") for line in self.lines]
+        return [(int(index), name, flushed == "1") for index, name, flushed in fields]
+
+    def wait_for(self, count: int) -> None:
+        """Until so many entries were acknowledged."""
+        for _ in range(3000):
+            if len(self.lines) >= count:
+                return
+            assert self.process.poll() is None, self.complaints
+            time.sleep(0.01)
+        raise AssertionError((len(self.lines), self.complaints[-3:]))
+
+    def end(self, how: signal.Signals | None = None) -> None:
+        if how is not None:
+            self.process.send_signal(how)
+        self.process.wait(timeout=120)
+        for reader in self._readers:
+            reader.join()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def _gather(stream: IO[bytes], lines: list[str]) -> None:
+    for line in stream:
+        if line.endswith(b"\n"):  # a line that was cut is not an acknowledgement
+            lines.append(line.decode().rstrip("\n"))
+
+
+def assert_recorded(dsn: str, pairs: list[tuple[int, str, bool]]) -> None:
+    entries = told(dsn)
+    for index, name, _ in pairs:
+        assert json.loads(entries[index])["name"] == name
+
+
+@pytest.fixture(scope="module")
+def durable() -> Iterator[Postgres]:
+    """A server that keeps what it promises; fit to be killed, copied and replaced."""
+    with postgres({name: value for name, value in FAST.items() if name not in ("fsync", "full_page_writes")}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_replicas_share_one_log_without_gaps_or_forks(tmp_path: Path, dsn: str, count: int) -> None:
+    founder = sequencer(place(tmp_path / "0", dsn))
+    founder.commit([], flush=True)
+    founder.close()
+    writers = [Writer(tmp_path / str(n), dsn, f"w{n}", 300, tmp_path / "0" / "key") for n in range(count)]
+    older = list[Signed]()
+    while any(writer.process.poll() is None for writer in writers):
+        older.append(checkpoint(dsn))
+        time.sleep(0.05)
+    for writer in writers:
+        writer.end()
+        assert writer.complaints == []
+    pairs = [pair for writer in writers for pair in writer.acknowledged]
+    assert sorted(index for index, _, _ in pairs) == list(range(300 * count))
+    assert_recorded(dsn, pairs)
+    assert check(dsn, older).checkpoint.size == 300 * count
+    assert len({signed.checkpoint.size for signed in older}) > 3
+
+
+def test_kill_9_of_a_replica_loses_nothing_and_stops_nobody(tmp_path: Path, dsn: str) -> None:
+    chance, pairs, older = random.Random(4), list[tuple[int, str, bool]](), list[Signed]()
+    steady = Writer(tmp_path / "steady", dsn, "steady")
+    steady.wait_for(10)
+    for run in range(6):
+        victim = Writer(tmp_path / f"v{run}", dsn, f"v{run}", key=tmp_path / "steady" / "key")
+        victim.wait_for(1)
+        time.sleep(chance.uniform(0, 0.1))
+        victim.end(signal.SIGKILL)
+        pairs += victim.acknowledged
+        steady.wait_for(len(steady.lines) + 10)
+        older.append(checkpoint(dsn))
+    steady.end(signal.SIGKILL)
+    assert steady.complaints == []
+    assert_recorded(dsn, pairs + steady.acknowledged)
+    check(dsn, older)
+
+
+def test_kill_9_of_the_database_loses_nothing_that_was_flushed(tmp_path: Path, durable: Postgres) -> None:
+    dsn, chance, older = durable.dsn(durable.database()), random.Random(5), list[Signed]()
+    writer = Writer(tmp_path, dsn, "w")
+    for _ in range(4):
+        writer.wait_for(len(writer.lines) + 20)
+        older.append(checkpoint(dsn))
+        time.sleep(chance.uniform(0, 0.05))
+        durable.crash()
+    writer.wait_for(len(writer.lines) + 20)  # it comes back by itself
+    writer.end(signal.SIGKILL)
+    assert any("cannot be reached" in line for line in writer.complaints)
+    flushed = [pair for pair in writer.acknowledged if pair[2]]
+    assert len(flushed) > 20
+    assert_recorded(dsn, flushed)
+    check(dsn, older)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_connection_cut_anywhere_is_a_failure_told(tmp_path: Path, dsn: str, seed: int) -> None:
+    """Also in the middle of COMMIT: whatever was told as recorded is there; what failed may be there."""
+    chance, recorded, failed = random.Random(seed), dict[int, int](), list[int]()
+    with Cutter(Path(dsn.split("host=")[1]) / ".s.PGSQL.5432", tmp_path) as cutter:
+        opened = log(place(tmp_path, dsn.split("?")[0] + f"?host={tmp_path}"))
+        await opened.start()
+        for i in range(60):
+            if i % 3 == 2:
+                cutter.cut_after(chance.randrange(1, 1500), answers=chance.random() < 0.5)
+            try:
+                recorded[i] = await opened.append({"type": "t", "i": i}, flush=i % 2 == 0)
+            except AuditUnavailable:
+                failed.append(i)
+        cutter.cut_after(None)
+        assert await opened.append({"type": "t", "i": 60}, flush=True) > max(recorded.values())
+        await opened.stop()
+    entries = [json.loads(entry)["i"] for entry in told(dsn)]
+    assert failed
+    assert all(entries[index] == i for i, index in recorded.items())
+    assert len(set(entries)) == len(entries), "what failed is not written again by us"
+    assert check(dsn).checkpoint.size == len(entries)
+
+
+async def test_a_full_database_is_told_and_the_log_goes_on(tmp_path: Path, dsn: str) -> None:
+    opened = log(place(tmp_path, dsn))
+    await opened.append({"type": "t"}, flush=True)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("""CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$""")
+        connection.execute("CREATE TRIGGER z BEFORE INSERT ON isthmus_audit.entries EXECUTE FUNCTION full_disk()")
+        for flush in (True, False):
+            with pytest.raises(AuditUnavailable, match="disk of the audit database is full"):
+                await opened.append({"type": "t"}, flush=flush)
+        with pytest.raises(AuditUnavailable):
+            opened.check()
+        connection.execute("DROP TRIGGER z ON isthmus_audit.entries")
+    assert await opened.append({"type": "t"}, flush=True) == 1
+    opened.check()
+    await opened.stop()
+
+
+def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str) -> None:
+    """Stopped, not dead: the server ends its transaction, and the others are told until then."""
+    hanging = Writer(tmp_path / "a", dsn, "hanging")
+    hanging.wait_for(5)
+    other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.3)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for _ in range(2000):
+            hanging.process.send_signal(signal.SIGSTOP)
+            held = "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
+            if connection.execute(held).fetchall():
+                break
+            hanging.process.send_signal(signal.SIGCONT)
+            time.sleep(0.003)
+    with pytest.raises(AuditUnavailable, match="turn of the audit log for too long"):
+        other.record({"type": "other"})
+    time.sleep(2.5)  # its own patience is 2 s
+    index = other.record({"type": "other"})
+    hanging.process.send_signal(signal.SIGCONT)
+    hanging.wait_for(len(hanging.lines) + 10)
+    hanging.end(signal.SIGKILL)
+    other.close()
+    assert json.loads(told(dsn)[index])["type"] == "other"
+    assert_recorded(dsn, hanging.acknowledged)
+    check(dsn)
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, dsn: str, postgres_server: Postgres) -> None:
+    writer = sequencer(place(tmp_path, dsn), patience=0.4)
+    writer.record({"type": "t"})
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'isthmus-audit' AND datname = current_database()"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        pids = [int(pid) for (pid,) in connection.execute(sql).fetchall()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(AuditUnavailable, match="cannot be reached, or did not answer"):
+        writer.record({"type": "t"})
+    assert time.monotonic() - began < 5
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert writer.record({"type": "t"}) >= 1
+    writer.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_commit_that_its_standby_does_not_confirm_is_not_told(tmp_path: Path) -> None:
+    """A synchronous standby that is gone: the server waits, and so would everyone. Nothing is acknowledged."""
+    with postgres({"fsync": "off"}) as server:
+        dsn = server.dsn(server.database())
+        writer = sequencer(place(tmp_path, dsn), patience=0.5)
+        writer.record({"type": "t"})
+        server.ask("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+        server.ask("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+        with pytest.raises(AuditUnavailable, match="did not answer"):
+            writer.record({"type": "t"})
+        cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        assert server.ask(cancel) == [(True,)]
+        # cancelled by an administrator, the commit counts, and the server warns that the standby may not have it
+        cancelling = threading.Timer(0.4, server.ask, [cancel])
+        cancelling.start()
+        with pytest.raises(AuditUnavailable, match="did not answer"):
+            writer.record({"type": "t"})
+        cancelling.join()
+        server.ask("ALTER SYSTEM RESET synchronous_standby_names")
+        server.ask("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+        assert writer.record({"type": "t"}) == 3, "what was told as failed is there, as nobody could know"
+        writer.close()
+        check(dsn)
+
+
+# ---------------------------------------------------------------- a database that went back
+
+
+def test_a_replica_that_saw_more_stops(tmp_path: Path, durable: Postgres) -> None:
+    """The database became what it was at 50 of 100 entries: a backup was restored, or an asynchronous standby took
+    over. A replica that knows of no more cannot tell; one that does tells, whatever is written since."""
+    dsn, seen, new = durable.dsn(durable.database()), tmp_path / "seen", tmp_path / "new"
+    writer = sequencer(place(seen, dsn))
+    writer.commit([{"type": "t", "i": i} for i in range(50)], flush=True)
+    writer.close()
+    durable.stop()
+    shutil.copytree(durable.data, tmp_path / "backup")
+    durable.start()
+    writer.commit([{"type": "t", "i": i} for i in range(50)], flush=True)
+    durable.stop()
+    _replace(durable.data, tmp_path / "backup")
+    durable.start()
+    again = sequencer(place(seen, dsn))  # also one that was started anew
+    for replica in (writer, again, writer):
+        with pytest.raises(AuditUnavailable, match=r"Entry 50 is missing in the database: .* covers 100") as caught:
+            replica.record({"type": "t"})
+        assert "docs/audit-postgres.md" in caught.value.hint
+    assert check(dsn).checkpoint.size == 50
+    other = sequencer(place(new, dsn, seen / "key"))
+    other.commit([{"type": "other"} for _ in range(80)], flush=True)
+    for replica in (writer, again):
+        with pytest.raises(AuditUnavailable, match="An entry before 100 was changed"):
+            replica.record({"type": "t"})
+    for replica in (writer, again, other):
+        replica.close()
+
+
+def _replace(data: Path, backup: Path) -> None:
+    owner = data.stat()
+    shutil.rmtree(data)
+    shutil.copytree(backup, data)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    data.chmod(0o700)
+
+
+def test_a_running_replica_notices_behind_a_pooler(tmp_path: Path, durable: Postgres) -> None:
+    """The connection stays, the server behind it is another one: here, rows go while it is open."""
+    dsn = durable.dsn(durable.database())
+    writer = sequencer(place(tmp_path, dsn))
+    writer.commit([{"type": "t", "i": i} for i in range(20)], flush=True)
+    writer.commit([{"type": "t", "i": i} for i in range(20, 30)], flush=False)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE isthmus_audit.entries DISABLE TRIGGER ALL")
+        connection.execute("DELETE FROM isthmus_audit.entries WHERE seq >= 25")
+        connection.execute("ALTER TABLE isthmus_audit.entries ENABLE ALWAYS TRIGGER follow")
+        assert writer.record({"type": "t"}) == 25, "what was not signed for may go in a crash of the database"
+        connection.execute("DELETE FROM isthmus_audit.entries WHERE seq >= 24")
+    with pytest.raises(AuditUnavailable, match="Entry 24 is missing"):
+        writer.record({"type": "t"})
+    writer.close()
+
+
+def test_an_empty_database_in_the_place_of_the_log_is_refused(tmp_path: Path, postgres_server: Postgres) -> None:
+    first, second = (postgres_server.dsn(postgres_server.database()) for _ in range(2))
+    writer = sequencer(place(tmp_path, first, origin=None))
+    writer.record({"type": "t"})
+    writer.close()
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable, match="remembers one"):
+            sequencer(place(tmp_path, second, origin=None)).record({"type": "t"})
+    assert postgres_server.ask("SELECT * FROM isthmus_audit.log", second.split("/")[3].split("?")[0]) == []
