@@ -280,3 +280,15 @@ async def test_weights_that_are_not_the_cards_are_not_loaded(tmp_path: Path) -> 
     other = Card("local/small", "llama_cpp", digest="sha256:" + "0" * 64)
     with pytest.raises(DigestMismatch):
         await answer(provider(tmp_path).chat(chosen, other), ask(user("Hi")))
+
+
+async def test_a_file_that_nobody_hashed_is_named_by_its_digest_all_the_same(tmp_path: Path) -> None:
+    folder = locate(WEIGHTS)
+    assert folder is not None
+    (tmp_path / "own.gguf").symlink_to(folder if folder.is_file() else next(folder.glob("*.gguf")))
+    own = settings(weights=str(tmp_path / "own.gguf"), context=512)
+    assert card_of(own).digest == ""
+    local = provider(tmp_path)
+    whole = await answer(local.chat(own, card_of(own)), ask(user("Hi"), sampling=Sampling(max_tokens=2)))
+    assert whole.fingerprint == card_of(settings()).digest
+    await local.stop()

@@ -104,7 +104,7 @@ class Recorder:
             **_who(request, "outcome"),
             "model": card.id,
             "snapshot": snapshot(answer.model),
-            "weights": card.digest,
+            "weights": _weights(card, answer),
             "finish": answer.finish or "cut",
             "usage": {
                 "prompt": answer.usage.prompt,
@@ -187,6 +187,13 @@ def _part_of(request: ChatRequest | EmbedRequest) -> dict[str, object]:
     """Of a text to embed: the request that it is part of, the collection where it belongs."""
     told = {"of": request.of, "collection": request.collection} if isinstance(request, EmbedRequest) else {}
     return {name: value for name, value in told.items() if value}
+
+
+def _weights(card: Card, answer: Completion) -> str:
+    """The digest of the weights that answered: the card's, or what the runtime found when it loaded them. (What a
+    vendor sends in its place is its own.)"""
+    loaded = card.locality == "in_process" and answer.fingerprint.startswith("sha256:")
+    return card.digest or (answer.fingerprint if loaded else "")
 
 
 def snapshot(model: str) -> str:

@@ -14,7 +14,7 @@ from isthmus.models.llama_cpp.engine import Engine, LocalModel
 from isthmus.models.llama_cpp.request import payload
 from isthmus.models.llama_cpp.runtime import Runtime
 from isthmus.models.streams import closing
-from isthmus.models.weights import locate
+from isthmus.models.weights import digest, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LlamaCpp:
         async with self._runtime.using(model) as engine, self._slots:
             try:
                 await engine.require(body.get("grammar"))
-                yield Started(self._card.id, self._card.digest)
+                yield Started(self._card.id, model.digest)
                 async with closing(engine.chunks(body)) as chunks, closing(reply.events(chunks, reader)) as events:
                     async for event in events:
                         yield event
@@ -71,7 +71,9 @@ class LlamaCpp:
                 f"The weights of {self._card.id} are not on this machine.",
                 hint=f"Fetch them: `isthmus models pull {self._weights}`.",
             )
-        shape, digest = self._shape, self._card.digest
+        shape = self._shape
+        # a file that nobody hashed yet, or that came after the card was made: the record must name what answers
+        held = self._card.digest or digest(path)
         return LocalModel.read(
-            self._card.id, path, context=shape.context, parallel=shape.parallel, threads=shape.threads, digest=digest
+            self._card.id, path, context=shape.context, parallel=shape.parallel, threads=shape.threads, digest=held
         )
