@@ -1,0 +1,143 @@
+"""Two gateways with homes of their own, and one audit log in a database."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from flow.served import Site
+from postgres_server import Postgres, postgres
+
+CONFIG = """
+models:
+  - {id: local/echo, provider: scripted, locality: in_process, openness: {weights: open}, options: {echo: true}}
+audit: {origin: example.org/shared, database: "${AUDIT_DATABASE}"}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def sites(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Site]]:
+    dsn = server.dsn(server.database())
+    both = [Site(tmp_path_factory.mktemp(name), {"AUDIT_DATABASE": dsn}) for name in ("one", "two")]
+    for site in both:
+        site.config.write_text(CONFIG, encoding="utf8")
+    both[0].environment["ADA"] = both[0].key("ada")  # the first begins the log, and makes the key
+    shutil.copytree(both[0].home / "secrets", both[1].home / "secrets")
+    both[1].environment["ADA"] = both[1].key("ada")
+    with both[0].serving(), both[1].serving():
+        yield both
+
+
+def ask(site: Site, text: str) -> dict[str, Any]:
+    """One answer's ``isthmus`` part, with the receipt."""
+    with openai.OpenAI(base_url=f"{site.url}/v1", api_key=site.environment["ADA"], max_retries=0) as client:
+        messages: Any = [{"role": "user", "content": text}]
+        answer = client.chat.completions.create(model="local/echo", messages=messages)
+    return dict(answer.to_dict()["isthmus"])  # type: ignore[call-overload]
+
+
+def test_two_gateways_share_one_log(sites: list[Site], tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    threads = [
+        threading.Thread(target=lambda site=site, n=n: told.append(ask(site, f"question {n}")))
+        for n in range(8)
+        for site in sites
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    entries = sites[0].log_entries()
+    assert entries == sites[1].log_entries()
+    assert [entry["seq"] for entry in entries] == list(range(len(entries)))
+    assert len(told) == 16
+    for answer in told:
+        assert answer["receipt"]["log"] == "example.org/shared"
+        assert entries[answer["receipt"]["index"]]["request"] == answer["request"]
+    # what one gave out is checked against what the other shows
+    for answer, other in ((told[0], sites[1]), (told[-1], sites[0])):
+        receipt = tmp_path / "receipt"
+        receipt.write_text(json.dumps(answer["receipt"]), encoding="utf8")
+        assert other.run("audit", "verify", "--receipt", str(receipt))["older"] == [answer["receipt"]["size"]]
+        story = other.run("audit", "show", answer["request"])
+        assert story["entries"][-1]["type"] == "outcome"
+    assert sites[1].run("audit", "export", str(tmp_path / "out"))["size"] >= len(entries)
+
+
+def test_a_database_that_is_gone_stops_the_answers_and_comes_back(sites: list[Site], server: Postgres) -> None:
+    server.stop()
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(sites[0], "anyone there?")
+    assert (caught.value.status_code, caught.value.code) == (503, "audit_unavailable")
+    assert "pg-" not in str(caught.value.body), "where the database is, is nobody's business"
+    assert "audit" in str(_ready(sites[0], 503))
+    server.start()
+    _ready(sites[0], 200)  # by itself, without a request
+    assert ask(sites[0], "and now?")["receipt"]["index"] > 0
+    sites[0].run("audit", "verify")
+
+
+def _ready(site: Site, status: int) -> Any:
+    """What ``/readyz`` says, once it has that status."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(f"{site.url}/readyz", timeout=5) as answer:
+                found, body = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            found, body = error.code, error.read()
+        if found == status:
+            return body
+        time.sleep(0.1)
+    raise AssertionError((found, body))
+
+
+def test_doctor_says_where_the_log_is(sites: list[Site], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    site = Site(home)
+    home.mkdir()
+    site.config.write_text(CONFIG.split("audit:")[0], encoding="utf8")
+    site.key("ada")  # a log in the home folder
+    site.config.write_text(CONFIG, encoding="utf8")
+    site.environment = {"AUDIT_DATABASE": sites[0].environment["AUDIT_DATABASE"]}
+    found = [(one["status"], one["message"]) for one in _findings(site) if one["check"] == "audit"]
+    assert ("warn", f"{home / 'audit'} holds another log, which ended when the database's began.") in found
+    assert any(status == "ok" and "signed entries" in message for status, message in found)
+    assert "no signing key" in site.run("keys", "create", "--name", "bob", code=1)["error"]["message"]
+    site.environment = {"AUDIT_DATABASE": "hunter2"}
+    assert "hunter2" not in json.dumps(_findings(site))
+    site.environment = {}
+    assert any("AUDIT_DATABASE is not set" in one["message"] for one in _findings(site))
+
+
+def _findings(site: Site) -> list[dict[str, str]]:
+    done = subprocess.run(
+        site.command("doctor", "--json"), env={**os.environ, **site.environment}, capture_output=True, check=False,
+        cwd=site.home,
+    )  # fmt: skip
+    return list(json.loads(done.stdout)["checks"])
+
+
+def test_the_file_never_holds_the_connection_string(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.config.write_text("audit: {database: 'postgresql://user:hunter2@host/db'}", encoding="utf8")
+    error = site.run("audit", "list", code=2)["error"]
+    assert "audit.database stands in the file" in error["message"]
+    assert "hunter2" not in json.dumps(error)
