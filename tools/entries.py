@@ -34,8 +34,8 @@ Every entry of the [audit log](audit.md) is one JSON object. All have a `type`, 
 - A request leaves one `intent` for each attempt, and then `outcome`; or `stopped` or `abstained`, where no answer
   began. A query that is embedded by a model outside has entries of its own, which name the request in `of`.
 - What can change by hand on a disk (a policy file, the configuration) is compared with the log whenever a command puts
-  it in force: `serve`, `ingest`, `ask`, `retrieve`. `isthmus init` and `isthmus models pull` change files only: what
-  they change is in `config.changed`, `policy.changed` and `server.started` once it is in force.
+  it in force: `serve`, `ingest`, `ask`, `retrieve`. `isthmus init` changes files only: what it changes is in
+  `config.changed` and `policy.changed` once it is in force.
 
 For programs: [JSON Schema](audit-entries.schema.json), and the examples, one a line, in
 [audit-entries.jsonl](audit-entries.jsonl).

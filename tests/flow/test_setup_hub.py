@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.cli import main
 from isthmus.errors import DigestMismatch, ModelUnavailable
+from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.storage import Folder
 from isthmus.models.weights import Store
 from isthmus.models.weights.digests import no_progress
 from isthmus.models.weights.hub import Hub
@@ -222,3 +227,51 @@ def test_environment_names_mirror_and_token() -> None:
     assert Hub.from_environment({}) == Hub("https://huggingface.co")
     mirror = Hub.from_environment({"HF_ENDPOINT": "https://mirror.example", "HF_TOKEN": "t"})
     assert (mirror.endpoint, mirror.token) == ("https://mirror.example", "t")
+
+
+# ---------------------------------------------------------------- in the record
+
+
+def _entries(home: Path) -> list[dict[str, object]]:
+    return [json.loads(entry) for _, entry in Reader(Folder(home / "audit")).entries()]
+
+
+@pytest.fixture
+def home(hub: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of its own, whose commands reach the local hub."""
+    for name, value in {"ISTHMUS_HOME": tmp_path / "home", "ISTHMUS_CACHE": tmp_path / "own-cache",
+                        "HF_ENDPOINT": hub.store.hub.endpoint}.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+def test_weights_that_come_and_go_are_entries_of_the_log(home: Path) -> None:
+    assert main(["keys", "create", "--name", "me"]) == 0
+    assert main(["models", "pull", NAME]) == 0
+    assert main(["models", "pull", NAME]) == 0
+    assert main(["models", "remove", NAME]) == 0
+    _, pulled, removed = _entries(home)
+    facts = {"weights": NAME, "digest": f"sha256:{SHA256}", "by": f"uid:{os.getuid()}"}
+    assert {**pulled, **facts, "type": "models.pulled"} == pulled
+    assert {**removed, **facts, "type": "models.removed"} == removed
+
+
+def test_a_home_without_a_log_gets_none_by_a_pull(home: Path) -> None:
+    assert main(["models", "pull", NAME]) == 0
+    assert main(["models", "remove", NAME]) == 0
+    assert not home.exists()
+
+
+def test_weights_that_cannot_be_recorded_do_not_stay_and_do_not_go(home: Path, tmp_path: Path) -> None:
+    assert main(["keys", "create", "--name", "me"]) == 0
+    bundle = home / "audit" / "tile" / "entries" / "000"
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole.replace(b"key.created", b"key.revoked"))
+    assert main(["models", "pull", NAME]) == 1
+    assert not list((tmp_path / "own-cache").rglob("*.gguf"))
+    bundle.write_bytes(whole)
+    assert main(["models", "pull", NAME]) == 0
+    bundle.write_bytes(bundle.read_bytes().replace(b"key.created", b"key.revoked"))
+    assert main(["models", "remove", NAME]) == 1
+    assert list((tmp_path / "own-cache").rglob("*.gguf"))

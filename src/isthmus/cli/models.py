@@ -16,12 +16,13 @@ from rich.table import Column, Table
 from isthmus.cards import Card, Clearance
 from isthmus.cli.terminal import Config, Json, configuration, err, group, show
 from isthmus.config import Home, ModelSettings, Settings, cache_folder
-from isthmus.errors import DigestMismatch, IsthmusError, NotFound
+from isthmus.errors import AuditUnavailable, DigestMismatch, IsthmusError, NotFound
 from isthmus.models import discover, fit, gguf
 from isthmus.models.catalogue import cards, models, weights_name
 from isthmus.models.weights import Progress as Watch
-from isthmus.models.weights import Store, digest, locate
+from isthmus.models.weights import Store, Weights, digest, known_digest, locate
 from isthmus.models.weights.digests import no_progress
+from isthmus.principals import operator
 
 app = group("The models of the catalogue, and the weights on this machine.")
 
@@ -51,8 +52,12 @@ def pull(
     store = Store(cache_folder())
     pulled = {}
     for name in names or store.starters:
+        weights = store.find(name)
+        held = weights.locate() is not None
         with _bar(name, json) as watch:
-            pulled[name] = str(store.find(name).pull(watch))
+            pulled[name] = str(weights.pull(watch))
+        if not held:
+            _record_pulled(weights)
     show({"pulled": pulled}, json, lambda console: _render_paths(console, pulled))
 
 
@@ -84,10 +89,47 @@ def remove(
 ) -> None:
     """Delete weights from the cache folder. A file of your own is never deleted."""
     store = Store(cache_folder())
-    removed = [name for name in names if store.find(name).remove()]
+    removed = [name for name in names if _remove(store.find(name))]
     if missing := [name for name in names if name not in removed]:
         raise NotFound(f"The cache does not hold {', '.join(missing)}.", hint="See `isthmus models list`.")
     show({"removed": removed}, json, lambda console: console.print(f"removed {', '.join(removed)}"))
+
+
+def _record_pulled(weights: Weights) -> None:
+    """What cannot be recorded is not kept. Raises :class:`AuditUnavailable`."""
+    path = weights.locate()
+    if path is None:
+        return
+    try:
+        with _recorded() as record:
+            record({"type": "models.pulled", "weights": weights.name, "digest": digest(path), "by": operator()})
+    except AuditUnavailable:
+        weights.remove()
+        raise
+
+
+def _remove(weights: Weights) -> bool:
+    """Recorded before it is done; a file of the user's own is neither."""
+    path = weights.locate()
+    if path is None or not path.is_relative_to(cache_folder()):
+        return weights.remove()
+    with _recorded() as record:
+        record({"type": "models.removed", "weights": weights.name, "digest": known_digest(path), "by": operator()})
+        return weights.remove()
+
+
+@contextmanager
+def _recorded() -> Iterator[Callable[[Mapping[str, object]], object]]:
+    """What puts an event into the log of this home. One that has no log serves nobody yet: nothing is recorded, and
+    its first start says what weights there are."""
+    settings, home = configuration(None)
+    if not home.audit.is_dir() and settings.audit.database is None:
+        yield lambda event: None
+        return
+    from isthmus.wiring import recorded  # here, so that its imports cost the other commands nothing
+
+    with recorded(settings, home) as record:
+        yield record
 
 
 @app.command("show")

@@ -133,6 +133,21 @@ class KeyBootstrap(Entry, frozen=True, kw_only=True, tag="key.bootstrap"):
     key: Annotated[str, Meta(description="The key's id.")]
 
 
+class _OfWeights(Entry, frozen=True, kw_only=True):
+    weights: Annotated[str, Meta(description="Their name: a starter's, or `hub:OWNER/NAME/FILE`.")]
+    digest: Annotated[str, Meta(description="`sha256:…` of the file, or of the list of files; empty: not known.")]
+    by: By
+
+
+class ModelsPulled(_OfWeights, frozen=True, kw_only=True, tag="models.pulled"):
+    """Weights were fetched into the cache folder, and have their digest. In the log of the home folder that the
+    command was run for; the cache is shared by all of them."""
+
+
+class ModelsRemoved(_OfWeights, frozen=True, kw_only=True, tag="models.removed"):
+    """Weights are about to be deleted from the cache folder."""
+
+
 TYPES = (
     ServerStarted,
     ServerStopped,
@@ -143,4 +158,6 @@ TYPES = (
     KeyCreated,
     KeyRevoked,
     KeyBootstrap,
+    ModelsPulled,
+    ModelsRemoved,
 )
