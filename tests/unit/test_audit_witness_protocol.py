@@ -114,7 +114,7 @@ def test_a_fork_a_shrunk_log_and_a_replay_are_refused(witness: Witness, log: Mem
     forked = log.fork(2, *"vwxyz")
     assert witness.add_checkpoint(forked.submission(5)).status == 422
     answer = witness.add_checkpoint(forked.submission(5, 5))
-    assert (answer.status, answer.kind) == (409, "text/plain; charset=utf-8")
+    assert (answer.status, answer.body, answer.kind) == (409, "5\n", SIZE)
     assert witness.add_checkpoint(log.submission(5, 3)).status == 400
     assert witness.add_checkpoint(log.submission(0, 5)).status == 409
     assert cosigned(witness, log.note(), witness.add_checkpoint(log.submission(5)))

@@ -82,10 +82,8 @@ class Witness:
         contradicts = size == seen.size and root != seen.root
         if contradicts and seen.note:
             self._state.keep_evidence(origin, seen, str(asked.note))
-        if asked.old != seen.size:
+        if contradicts or asked.old != seen.size:
             return Answer(409, f"{seen.size}\n", SIZE)
-        if contradicts:
-            return Answer(409, "A tree of this size with another root was cosigned before.\n")
         if not merkle.consistent(seen.size, seen.root, size, root, asked.proof):
             return Answer(422, "The proof does not lead from the tree that was cosigned last to this one.\n")
         # (3) on disk first, then cosigned
