@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from isthmus.governance.audit import catalogue
+from isthmus.governance import catalogue
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.storage import Folder
 

@@ -17,7 +17,7 @@ import pytest
 
 from flow.audit_events_fixtures import entries, raw_entries
 from flow.served import Site
-from isthmus.governance.audit import catalogue
+from isthmus.governance import catalogue
 from isthmus.governance.policy.policyset import STARTER
 
 CONFIG = """

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from flow.audit_events_fixtures import KEY, MARK, MODES, Audited, audited, entries, raw_entries
-from isthmus.governance.audit import catalogue
+from isthmus.governance import catalogue
 
 Entries = list[dict[str, Any]]
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import isthmus
-from isthmus.governance.audit import catalogue
+from isthmus.governance import catalogue
 
 SOURCE = Path(isthmus.__file__).parent
 DOCS = SOURCE.parents[1] / "docs"
@@ -83,7 +83,7 @@ def _spelt(value: ast.expr, constants: dict[str, str], path: Path) -> Iterator[s
 def test_what_the_source_writes_is_declared() -> None:
     undeclared = {type: place for type, place in _written().items() if type not in DECLARED}
     assert not undeclared, (
-        "declare it in governance/audit/catalogue, and give an example with `python -m tools.entries`"
+        "declare it in governance/catalogue, and give an example with `python -m tools.entries`"
     )
 
 

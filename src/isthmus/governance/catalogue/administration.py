@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from isthmus.governance.audit.catalogue.common import ABSENT, By, Count, Digest, Entry, Label, Maybe, Part, Why
+from isthmus.governance.catalogue.common import ABSENT, By, Count, Digest, Entry, Label, Maybe, Part, Why
 
 Command = Annotated[str, Meta(description="The command that puts it in force: `serve`, `ingest`, `ask`…")]
 Files = Annotated[dict[str, Digest] | Maybe, Meta(description="The set's files, each with the digest of its text.")]

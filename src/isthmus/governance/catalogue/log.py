@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from isthmus.governance.audit.catalogue.common import By, Count, Entry, Why
+from isthmus.governance.catalogue.common import By, Count, Entry, Why
 
 
 class KeyRotated(Entry, frozen=True, kw_only=True, tag="log.key_rotated"):

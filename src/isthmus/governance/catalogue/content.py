@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from isthmus.governance.audit.catalogue.common import ABSENT, By, Count, Entry, Maybe, Request, Why
+from isthmus.governance.catalogue.common import ABSENT, By, Count, Entry, Maybe, Request, Why
 
 
 class _OfSubject(Entry, frozen=True, kw_only=True):

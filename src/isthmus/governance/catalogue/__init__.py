@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from isthmus.governance.audit.catalogue import administration, content, documents, log, requests
-from isthmus.governance.audit.catalogue.common import Entry
+from isthmus.governance.catalogue import administration, content, documents, log, requests
+from isthmus.governance.catalogue.common import Entry
 
 #: In the order of the page.
 ENTRIES: tuple[type[Entry], ...] = (

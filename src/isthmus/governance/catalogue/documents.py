@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from isthmus.governance.audit.catalogue.common import (
+from isthmus.governance.catalogue.common import (
     ABSENT,
     Collection,
     Count,
