@@ -16,11 +16,11 @@ START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 #: What draws on a terminal, or hides in it: an escape, its one-character form, a bell, a carriage return, a new line,
 #: a direction override, a zero-width space, a tag, Rich's markup, and what looks like JSON.
 HOSTILE = (
-    "\x1b[31mred", "\x9b31m", "\x07bell", "over\rwritten", "new\nline", "rtl\u202eevil", "zero\u200bwidth",
+    "\x1b[2Jclear", "\x9b31m", "\x07bell", "over\rwritten", "new\nline", "rtl\u202eevil", "zero\u200bwidth",
     "tag\U000e0041", "[bold red]markup[/]", "[/]", '"quoted" \\ back', "\u2028line", "\ufeffbom", "💥",
 )  # fmt: skip
 #: Of these, what may not reach a terminal as it is.
-RAW = ("\x1b[31m", "\x9b", "\x07", "\r", "\u202e", "\u200b", "\U000e0041", "\u2028", "\ufeff")
+RAW = ("\x1b[2J", "\x9b", "\x07", "\r", "\u202e", "\u200b", "\U000e0041", "\u2028", "\ufeff")
 
 
 class Ticking:
