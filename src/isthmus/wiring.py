@@ -34,11 +34,9 @@ from isthmus.data.vault import Vault, open_vault
 from isthmus.errors import AuditUnavailable, ConfigInvalid
 from isthmus.governance import logs
 from isthmus.governance.audit.commitments import commitment
-from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader as LogReader
-from isthmus.governance.audit.rotating import Rotated, rotate
+from isthmus.governance.audit.rotating import Rotated
 from isthmus.governance.audit.storage import Storage
 from isthmus.governance.audit.witness_client import witness_client
 from isthmus.governance.audit.witnessed import Witnessed
@@ -430,9 +428,7 @@ def recorded(settings: Settings, home: Home) -> Iterator[Callable[[Event], objec
 
 def rotate_key(settings: Settings, home: Home, why: str) -> Rotated:
     """Give the log a new signing key; a server may run beside it. Raises :class:`AuditUnavailable`."""
-    place, files = logs.folder_place(settings, home), Files()
-    with closing(Journal(place, SystemClock().now, files)) as journal:
-        return rotate(place, journal, files, by=operator(), why=why)
+    return logs.rotate(settings, home, SystemClock().now, by=operator(), why=why)
 
 
 async def _begin(parts: Parts, command: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,17 +18,19 @@ import pytest
 
 from audit_replicas import ORIGIN, check, checkpoint, log, place, sequencer, told
 from isthmus.errors import AuditUnavailable, ConfigInvalid, InvalidRequest, NotFound, VerificationFailed
+from isthmus.governance.audit.checkpoint import Verifier
 from isthmus.governance.audit.export import export
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal
 from isthmus.governance.audit.journal import Place as FolderPlace
+from isthmus.governance.audit.keys import make_key
 from isthmus.governance.audit.postgres.connecting import connect
 from isthmus.governance.audit.postgres.schema import script
 from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
 from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify_receipt
+from isthmus.governance.audit.verification import verify, verify_receipt
 from postgres_server import Postgres
 
 
@@ -67,14 +70,23 @@ def meddle(dsn: str, *statements: str) -> None:
     execute(dsn, *off, *statements)
 
 
+@pytest.fixture(scope="module")
+def one_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "key"
+    make_key(path, Files())
+    return path
+
+
 # ---------------------------------------------------------------- the same log
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 700])
-def test_it_is_the_log_that_a_folder_would_hold(tmp_path: Path, dsn: str, size: int) -> None:
+def test_it_is_the_log_that_a_folder_would_hold(tmp_path: Path, dsn: str, size: int, one_key: Path) -> None:
     """Same entries, same root, same checkpoint, byte for byte, for the same key and clock."""
     in_database = DatabaseSequencer(place(tmp_path, dsn), ticking())
-    in_folder = Journal(FolderPlace(tmp_path / "audit", tmp_path / "key", ORIGIN), ticking(), Files())
+    in_folder = Journal(FolderPlace(tmp_path / "audit", tmp_path / "other", ORIGIN), ticking(), Files())
+    for name in ("key.first", "other.next"):  # where each finds a key to begin with
+        shutil.copy(one_key, tmp_path / name)
     for writer in (in_database, in_folder):
         assert writer.commit(events(size), flush=True) == list(range(size))
         writer.close()
@@ -223,6 +235,27 @@ def test_of_several_that_begin_one_log_one_does(tmp_path: Path, dsn: str) -> Non
     assert check(dsn).checkpoint.size == 1
 
 
+def test_a_key_that_was_given_to_every_replica_begins_the_log(tmp_path: Path, dsn: str, one_key: Path) -> None:
+    """Whoever comes first begins it; it is everyone's key then."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(one_key, tmp_path / name / "key.first")
+    for index, name in enumerate("ab"):
+        writer = sequencer(place(tmp_path / name, dsn))
+        assert writer.record({"type": "t"}) == index
+        writer.close()
+        assert (tmp_path / name / "key").read_bytes() == one_key.read_bytes()
+
+
+def test_a_key_without_its_log_begins_no_other(tmp_path: Path, postgres_server: Postgres) -> None:
+    """A replica that never ran, with the key of a log, and a database that is not that log's."""
+    first, second = (postgres_server.dsn(postgres_server.database()) for _ in range(2))
+    filled(tmp_path / "a", first, 1)
+    place(tmp_path / "b", second, tmp_path / "a" / "key")
+    with pytest.raises(AuditUnavailable, match="is not in the database"):
+        filled(tmp_path / "b", second, 1)
+
+
 def test_roles_may_do_what_they_must_and_no_more(tmp_path: Path, postgres_server: Postgres) -> None:
     name = postgres_server.database()
     owner = postgres_server.dsn(name)
@@ -241,7 +274,7 @@ def test_roles_may_do_what_they_must_and_no_more(tmp_path: Path, postgres_server
                 "DELETE FROM isthmus_audit.entries",
                 "TRUNCATE isthmus_audit.entries",
                 "UPDATE isthmus_audit.tiles SET hashes = hashes",
-                "UPDATE isthmus_audit.log SET vkey = 'x'",
+                "UPDATE isthmus_audit.log SET version = 2",
                 "ALTER TABLE isthmus_audit.entries DISABLE TRIGGER ALL",
                 "DROP SCHEMA isthmus_audit CASCADE",
                 "CREATE OR REPLACE FUNCTION isthmus_audit.refuse() RETURNS trigger LANGUAGE sql AS 'SELECT NULL'",
@@ -290,6 +323,66 @@ def test_a_connection_string_is_not_quoted() -> None:
         with pytest.raises(ConfigInvalid) as caught:
             connect(bad)
         assert "hunter2" not in f"{caught.value} {caught.value.__cause__} {caught.value.hint}"
+
+
+# ---------------------------------------------------------------- another key
+
+
+def test_a_new_key_takes_over_on_every_replica(tmp_path: Path, dsn: str) -> None:
+    """The next key lies beside the old one everywhere; one replica rotates, the others follow by themselves."""
+    homes = [tmp_path / name for name in "abc"]
+    first = sequencer(place(homes[0], dsn))
+    first.record({"type": "t"})
+    second, third = (sequencer(place(home, dsn, homes[0] / "key")) for home in homes[1:])
+    second.record({"type": "t"})
+    third.record({"type": "t"})
+    kept, old = checkpoint(dsn), vkey(dsn)
+    with pytest.raises(AuditUnavailable, match="no key to rotate to") as caught:
+        first.rotate(by="ada", why="yearly")
+    assert "openssl genpkey" in caught.value.hint
+    make_key(homes[0] / "key.next", Files())
+    shutil.copy(homes[0] / "key.next", homes[1] / "key.next")
+    rotated = first.rotate(by="ada", why="yearly")
+    assert (rotated.old, rotated.new, rotated.size) == (old, vkey(dsn), 4)
+    assert second.record({"type": "t"}) == 4
+    assert first.record({"type": "t"}) == 5
+    assert not (homes[1] / "key.next").exists()
+    with pytest.raises(AuditUnavailable, match="is not the one of the log"):
+        third.record({"type": "t"})  # nobody gave it the key
+    shutil.copy(homes[0] / "key", homes[2] / "key")
+    assert third.record({"type": "t"}) == 6
+    for writer in (first, second, third):
+        writer.close()
+    rows = Rows(dsn)
+    for trusted in (old, rotated.new):  # whoever holds either
+        reader = Reader(rows, Verifier.parse(trusted))
+        assert verify(reader, [kept]).checkpoint.size == 7
+    export(reader, tmp_path / "out")
+    assert (tmp_path / "out" / "rotation" / "1").exists()
+    rows.close()
+
+
+def test_a_death_right_after_the_rotation_counted_is_finished(tmp_path: Path, dsn: str) -> None:
+    """As if it died before it put the new key in the old one's place."""
+    writer = sequencer(place(tmp_path, dsn))
+    writer.record({"type": "t"})
+    old = (tmp_path / "key").read_bytes()
+    make_key(tmp_path / "key.next", Files())
+    new = (tmp_path / "key.next").read_bytes()
+    writer.rotate(by="ada", why="")
+    (tmp_path / "key").write_bytes(old)
+    (tmp_path / "key.next").write_bytes(new)
+    (tmp_path / "key.next").chmod(0o600)
+    assert writer.record({"type": "t"}) == 2
+    assert (tmp_path / "key").read_bytes() == new
+    writer.close()
+
+
+def vkey(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("SELECT vkey FROM isthmus_audit.log").fetchone()
+    assert found is not None
+    return str(found[0])
 
 
 # ---------------------------------------------------------------- what does not add up

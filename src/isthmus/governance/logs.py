@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,8 @@ from isthmus.config import Home, Settings, secret
 from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.rotating import Rotated
+from isthmus.governance.audit.rotating import rotate as rotate_folder
 from isthmus.governance.audit.sequencer import Sequencer
 from isthmus.governance.audit.storage import Folder, Storage
 
@@ -43,6 +46,19 @@ def storage(settings: Settings, home: Home) -> Storage:
     from isthmus.governance.audit.postgres.storage import Rows
 
     return Rows(place.dsn)
+
+
+def rotate(settings: Settings, home: Home, now: Callable[[], datetime], *, by: str, why: str) -> Rotated:
+    """Give the log a new signing key; servers may run beside it. Raises :class:`isthmus.errors.AuditUnavailable`."""
+    if settings.audit.database is None:
+        place, files = folder_place(settings, home), Files()
+        with closing(Journal(place, now, files)) as journal:
+            return rotate_folder(place, journal, files, by=by, why=why)
+    shared = database_place(settings.audit.database, settings, home)
+    from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
+
+    with closing(DatabaseSequencer(shared, now)) as sequencer:
+        return sequencer.rotate(by=by, why=why)
 
 
 def folder_place(settings: Settings, home: Home) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.cli.audit import checking, content, events, keys, search, sent, story, witness
+from isthmus.cli.audit import checking, content, database, events, keys, search, sent, story, witness
 from isthmus.cli.terminal import group
 
 app = group("The audit log: read it, verify it, export it.")
@@ -21,3 +21,4 @@ app.command()(content.expire)
 app.command()(content.erase)
 app.command("rotate-key")(keys.rotate_key)
 app.command("witness")(witness.witness)
+app.command("schema")(database.schema)

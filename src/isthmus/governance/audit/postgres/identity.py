@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.checkpoint import Signer, Verifier
-from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.files import Files, sync_folder
 from isthmus.governance.audit.keys import finish_rotation, load_key, make_key
 from isthmus.governance.audit.rotation import trusted
 from isthmus.governance.audit.storage import Folder
@@ -27,15 +27,33 @@ class Place:
 
 
 def first_signer(place: Place) -> Signer:
-    """The signer of a log that begins: with the key in the file, or a new one. Raises :class:`AuditUnavailable` where
-    this replica remembers a log: an empty database in the place of that one would fork it."""
-    if Folder(place.memory).notes():
+    """The signer of a log that begins, whose key still waits beside its place: it gets its name once there is a log.
+
+    Raises :class:`AuditUnavailable` where this replica knows of a log: an empty database in that one's place would
+    begin a second one under the same key.
+    """
+    if Folder(place.memory).notes() or place.key.exists():
         raise AuditUnavailable(
-            f"The database holds no audit log, and this replica remembers one ({place.memory}).",
-            hint="Correct audit.database, or restore the database; see docs/audit-postgres.md.",
+            f"The log that {place.key} signs for is not in the database.",
+            hint="Correct audit.database, or restore the database. To begin another log, see docs/audit-postgres.md.",
         )
-    key = load_key(place.key) if place.key.exists() else make_key(place.key, Files())
+    path = first(place.key)
+    key = load_key(path) if path.exists() else make_key(path, Files())
     return Signer(place.origin or f"isthmus.local/{secrets.token_hex(4)}", key)
+
+
+def first(path: Path) -> Path:
+    """Where a key waits with which a log may begin: made there, or put there on every replica by their operator."""
+    return path.with_name(f"{path.name}.first")
+
+
+def settle(path: Path, known: Verifier) -> None:
+    """Put a waiting key in its place, if it is the log's by now: the one that began it, or that takes over."""
+    if not path.exists() and first(path).exists() and load_key(first(path)).public_key() == known.key:
+        files = Files()
+        files.rename(first(path), path)
+        sync_folder(files, path.parent)
+    finish_rotation(path, known, Files())
 
 
 def signer_of(place: Place, vkey: str, rotations: Iterable[bytes]) -> Signer:
@@ -48,7 +66,7 @@ def signer_of(place: Place, vkey: str, rotations: Iterable[bytes]) -> Signer:
             f"The log in the database is called {known.name!r}, not {place.origin!r}.",
             hint="Correct audit.origin, or name another database: one holds one log.",
         )
-    finish_rotation(place.key, known, Files())
+    settle(place.key, known)
     if not place.key.exists():
         raise AuditUnavailable(f"This replica has no signing key for the log {known.name!r}.", hint=_copy(place))
     signer = Signer(known.name, load_key(place.key), known.retired)

@@ -98,7 +98,7 @@ def _writes(role: str | None) -> str:
         return ""
     return (
         f"{_reads(role)}\nGRANT INSERT ON ALL TABLES IN SCHEMA {SCHEMA} TO {role};\n"
-        f"GRANT UPDATE (size, note) ON {SCHEMA}.log TO {role};"
+        f"GRANT UPDATE (vkey, size, note) ON {SCHEMA}.log TO {role};"
     )
 
 

@@ -23,11 +23,13 @@ from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.connecting import told
 from isthmus.governance.audit.postgres.failures import unavailable
-from isthmus.governance.audit.postgres.identity import Place
+from isthmus.governance.audit.postgres.identity import Place, settle
+from isthmus.governance.audit.postgres.rotating import next_signer, take_over
 from isthmus.governance.audit.postgres.session import Call, Session
 from isthmus.governance.audit.postgres.state import State, load
 from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.postgres.tables import PATIENCE_S, open_session
+from isthmus.governance.audit.rotating import Rotated
 from isthmus.governance.audit.sequencer import Result, View
 from isthmus.governance.audit.slots import Slots
 
@@ -64,7 +66,10 @@ class DatabaseSequencer:
             # (3) the signature over all that there is now
             signed = self._signed(state) if flush else None
             # (4) committed: only then does anybody hear of it
-            _commit(session, begin, entries, state, signed)
+            _commit(session, state, [*_append(begin, entries), *_sign(signed)], flush=flush)
+            if state.begun:
+                settle(self._place.key, state.signer.verifier)
+                state.begun = False
             if signed is not None:
                 self._publish(signed)
             self._said = ""
@@ -76,6 +81,25 @@ class DatabaseSequencer:
         if isinstance(result, IsthmusError):
             raise result
         return result
+
+    def rotate(self, *, by: str, why: str) -> Rotated:
+        """Let the key that lies beside the old one take over (:mod:`isthmus.governance.audit.rotation`); the old one is
+        destroyed, here now and on each other replica at its next turn. Raises :class:`AuditUnavailable`."""
+        with self._mutex, self._forgetting():
+            session, state = self._turn()
+            old, new = state.signer, next_signer(self._place, state.signer)
+            # (1) the entry that says so, which is the last that the old key signs for
+            facts = {"old": old.verifier.vkey, "new": new.verifier.vkey, "by": by, "why": why}
+            begin = state.size
+            entry = encode({"type": "log.key_rotated", **facts}, begin, self._now())
+            state.push([entry])
+            checkpoint = Checkpoint(old.verifier.name, state.size, state.tree.root())
+            # (2) all of it, or nothing
+            _commit(session, state, [*_append(begin, [entry]), *take_over(checkpoint, old, new)], flush=True)
+            # (3) the old private key ceases to be; where this is not reached, the next turn does it
+            settle(self._place.key, new.verifier)
+            self._forget()
+        return Rotated(old.verifier.vkey, new.verifier.vkey, checkpoint.size)
 
     def close(self) -> None:
         """Let go of the connections; the next call opens them again."""
@@ -165,15 +189,19 @@ class DatabaseSequencer:
             self._session = None
 
 
-def _commit(session: Session, begin: int, entries: Sequence[bytes], state: State, signed: View | None) -> None:
-    calls = [Call(say.APPEND, (say.bigint(begin), say.byteas(entries)))] if entries else []
+def _append(begin: int, entries: Sequence[bytes]) -> list[Call]:
+    return [Call(say.APPEND, (say.bigint(begin), say.byteas(entries)))] if entries else []
+
+
+def _sign(view: View | None) -> list[Call]:
+    return [] if view is None else [Call(say.SIGN, (say.bigint(view.checkpoint.size), view.note.encode()))]
+
+
+def _commit(session: Session, state: State, calls: Sequence[Call], *, flush: bool) -> None:
     tiles = dict(state.pending.tiles)
-    calls += [Call(say.KEEP, (say.smallint(level), say.bigint(n), tile)) for (level, n), tile in tiles.items()]
-    if signed is not None:
-        calls.append(Call(say.SIGN, (say.bigint(signed.checkpoint.size), signed.note.encode())))
-    elif calls:
-        calls.append(Call(say.LAZY))
-    *_, end = session.run([*calls, Call(say.COMMIT)])
+    kept = [Call(say.KEEP, (say.smallint(level), say.bigint(n), tile)) for (level, n), tile in tiles.items()]
+    lazy = [] if flush else [Call(say.LAZY)]
+    *_, end = session.run([*calls, *kept, *lazy, Call(say.COMMIT)])
     if end.tag != b"COMMIT":
         raise psycopg.OperationalError("The transaction was not committed.")
     for key in tiles:  # from here on the database has them

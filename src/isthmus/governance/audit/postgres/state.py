@@ -22,11 +22,13 @@ from isthmus.governance.audit.tree import Tree
 
 @dataclass(slots=True)
 class State:
-    """``tip`` is the last leaf's hash: the database must still have it at the next turn."""
+    """``tip`` is the last leaf's hash: the database must still have it at the next turn. ``begun``: this turn begins
+    the log."""
 
     signer: Signer
     tree: Tree
     pending: Pending
+    begun: bool = False
     tip: bytes = field(default=b"")
 
     @property
@@ -72,7 +74,7 @@ def load(session: Session, rows: Storage, place: Place, view: View | None) -> tu
     # (2) the entries at the end; those before them are in full tiles
     bundles = say.number(count.rows[0][0]) // WIDTH
     pending = Pending(rows)
-    state = State(signer, Tree(pending, pending.keep, bundles), pending)
+    state = State(signer, Tree(pending, pending.keep, bundles), pending, not stated.rows)
     (read,) = session.run([Call(say.READ, (say.bigint(max(0, bundles * WIDTH - 1)),))])
     begun = read.rows[1:] if bundles else read.rows
     state.push(_checked(begun, bundles * WIDTH))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from isthmus.governance.audit.postgres.schema import LOCK, SCHEMA
 from isthmus.governance.audit.postgres.session import Statement
 
-_INT2, _INT8, _TEXT, _BYTEA, _BYTEAS = 21, 20, 25, 17, 1001  # pg_type.dat
+_INT2, _INT4, _INT8, _TEXT, _BYTEA, _BYTEAS = 21, 23, 20, 25, 17, 1001  # pg_type.dat
 #: Rows that a turn reads of what others wrote, at most: who is further behind reads tiles instead.
 BEHIND = 1024
 
@@ -35,6 +35,12 @@ KEEP = Statement(
 )
 FOUND = Statement(b"found", f"INSERT INTO {SCHEMA}.log (version, vkey) VALUES (1, $1)".encode(), (_TEXT,))  # noqa: S608
 SIGN = Statement(b"sign", f"UPDATE {SCHEMA}.log SET size = $1, note = $2".encode(), (_INT8, _TEXT))  # noqa: S608
+ROTATE = Statement(b"rotate", f"INSERT INTO {SCHEMA}.rotations VALUES ($1, $2)".encode(), (_INT4, _TEXT))  # noqa: S608
+TAKE_OVER = Statement(
+    b"take over",
+    f"UPDATE {SCHEMA}.log SET vkey = $1, size = $2, note = $3".encode(),  # noqa: S608
+    (_TEXT, _INT8, _TEXT),
+)
 #: Nobody waits for the disk: it may be there some hundred milliseconds after the commit.
 LAZY = Statement(b"lazy", b"SET LOCAL synchronous_commit = off")
 COMMIT = Statement(b"commit", b"COMMIT")
@@ -42,6 +48,10 @@ COMMIT = Statement(b"commit", b"COMMIT")
 
 def bigint(value: int) -> bytes:
     return struct.pack(">q", value)
+
+
+def integer(value: int) -> bytes:
+    return struct.pack(">i", value)
 
 
 def smallint(value: int) -> bytes:
