@@ -226,6 +226,19 @@ def test_erasing_asks_first_on_a_terminal(kept):
         os.close(child)
 
 
+def test_what_makes_no_sense_is_said_and_nothing_is_recorded(kept):
+    before = len(kept.site.log_entries())
+    for arguments, code in (
+        (("erase", "\udcff", "--why", "x", "--yes"), 2),
+        (("erase", "key_nobody", "--why", "x", "--yes"), 1),
+        (("content", "req_nothing", "--why", " "), 2),
+        (("content", "req_nothing", "--why", "x"), 1),
+        (("disclose", "req_nothing", "--text", "/nowhere"), 2),
+    ):
+        assert kept.site.run("audit", *arguments, code=code)["error"]["hint"]
+    assert len(kept.site.log_entries()) == before
+
+
 def test_expiring_needs_a_configured_time(kept):
     assert kept.site.run("audit", "expire", code=2)["error"]["code"] == "invalid_request"
     text = kept.site.config.read_text("utf8")

@@ -113,6 +113,20 @@ async def test_a_revoked_key_loses_its_name_and_a_valid_one_keeps_it(world: Worl
     assert found_below(world.home.path, ["Ann Brontë".encode()]) == []
 
 
+async def test_an_erasure_while_much_is_asked_leaves_nothing_in_between(world: World) -> None:
+    await asked(world, ANN, "req_before", "the text")
+    needles = list(secrets_of(world))
+    kept = [world.vault.keep(ANN, f"req_{n}", "m", {"prompt": f"text {n}"}) for n in range(30)]
+    await asyncio.gather(*kept[:15], world.erasures.erase(ANN, **BY), *kept[15:])
+    assert found_below(world.home.path, needles) == []
+    for n in range(30):
+        (one,) = world.vault.opened(f"req_{n}")
+        assert (one.state, one.text) in (("erased", None), ("kept", f"text {n}"))
+    with world.database.read() as connection:
+        orphans = "SELECT count(*) FROM ciphertexts JOIN contents USING (number) WHERE wrapped = zeroblob(60)"
+        assert connection.exec_driver_sql(orphans).scalar() == 0
+
+
 # ---------------------------------------------------------------- crashes and restores
 
 

@@ -25,6 +25,13 @@ _LONGEST_WHY = 1000  # characters
 _SETTLE = 1.0
 
 
+def reason(why: str) -> str:
+    """Why, as it goes into the log. Raises :class:`InvalidRequest` where it says nothing, or too much."""
+    if not why.strip() or len(why) > _LONGEST_WHY:
+        raise InvalidRequest(f"Say why, in 1 to {_LONGEST_WHY} characters.")
+    return why
+
+
 class Standing(Protocol):
     """What the store holds of a subject now."""
 
@@ -72,8 +79,7 @@ class Erasures:
     async def erase(self, subject: str, *, by: str, why: str) -> Erasure:
         """Erase a subject. Raises :class:`NotFound` for one that never was, and what the log and the store raise:
         then it is finished by the next ``erase`` or ``follow``."""
-        if not why.strip() or len(why) > _LONGEST_WHY:
-            raise InvalidRequest(f"Say why, in 1 to {_LONGEST_WHY} characters.")
+        why = reason(why)
         await self.follow()
         standing = await asyncio.to_thread(self._vault.standing, subject)
         if standing is None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from isthmus.cli.terminal import Config, Json, configuration, err, show, visible
 from isthmus.errors import InvalidRequest, NotFound
 from isthmus.orchestration.disclosure import Trail, disclosed, trail
-from isthmus.orchestration.erasure import Erasure
+from isthmus.orchestration.erasure import Erasure, reason
 from isthmus.principals import operator
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _Request = Annotated[str, typer.Argument(help="A request's id.")]
 
 def content(request: _Request, why: _Why, config: Config = None, json: Json = False) -> None:
     """Show what was kept of a request, decrypted. That it was opened is recorded."""
-    found, kept = _with(config, lambda custody: _opened(custody, _plain(request), _plain(why)))
+    found, kept = _with(config, lambda custody: _opened(custody, _plain(request), reason(_plain(why))))
     plain = {
         "request": found.request,
         "contents": [
