@@ -91,10 +91,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"")
 
     def _vectors(self) -> None:
-        """What an embedding model answers: one vector a text."""
+        """What an embedding model answers: one vector a text; in the mode "fail" it has a bad day too."""
+        if self.server.mode == "fail":
+            return self._fail()
         texts = self.server.bodies[-1]["input"]
         data = [{"object": "embedding", "index": at, "embedding": [1.0, float(at), 0.5]} for at in range(len(texts))]
-        self._plain(200, {"object": "list", "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+        return self._plain(200, {"object": "list", "data": data, "usage": {"prompt_tokens": 7, "total_tokens": 7}})
 
     def _refuse(self) -> None:
         self._plain(429, {"error": {"message": "SLOW DOWN " + VENDOR_KEY, "type": "rate"}})

@@ -197,15 +197,29 @@ def test_embeddings(world: Audited) -> None:
     assert (outcome["texts"], outcome["tokens"]) == (2, 7)
 
 
-def test_an_embedding_that_fails(world: Audited) -> None:
-    world.vendor.mode = "fail"  # the mode of a model that is called like one is its own
-    document = world.site.home / f"{MARK}-more.md"
-    document.write_text(f"# {MARK}\n\nforbidden in {MARK}\n", encoding="utf8")
+def ingest(world: Audited, name: str, text: str) -> Entries:
+    """The entries of an ingest of one new document that fails."""
+    document = world.site.home / f"{MARK}-{name}.md"
+    document.write_text(f"# {MARK}\n\n{text} {MARK}\n", encoding="utf8")
     before = len(entries(world.site.home))
     world.site.run("ingest", str(document), "--collection", "handbook", code=1)
-    new = entries(world.site.home)[before:]
-    assert types(new) == ["ingest.finished"]
-    assert (new[0]["rejected"], new[0]["added"]) == (1, 0)
+    return entries(world.site.home)[before:]
+
+
+def test_an_embedding_that_fails_says_so_after_its_intent(world: Audited) -> None:
+    world.vendor.mode = "fail"
+    intent, stopped, finished = ingest(world, "failing", "An ordinary text.")
+    assert types([intent, stopped, finished]) == ["intent", "stopped", "ingest.finished"]
+    assert (stopped["request"], stopped["code"], stopped["collection"]) == (
+        intent["request"], "upstream_failed", "handbook"
+    )  # fmt: skip
+    assert (finished["rejected"], finished["added"]) == (1, 0)
+
+
+def test_a_document_that_a_guard_blocks_is_embedded_nowhere(world: Audited) -> None:
+    (finished,) = ingest(world, "blocked", "forbidden in")
+    assert (finished["type"], finished["rejected"]) == ("ingest.finished", 1)
+    assert not world.vendor.received
 
 
 def test_an_ingest_s_embedding_says_which_collection_left(world: Audited) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,7 +63,7 @@ def ask(
 async def _ask(
     stack: Stack, request: ChatRequest, knowledge: tuple[str, ...], quiet: bool
 ) -> tuple[Completion, dict[str, Any]]:
-    await stack.start("ask")
+    await stack.start("ask", os.environ.get("ISTHMUS_WHY", ""))
     try:
         with err().status("reading…", spinner="dots"):
             answer = await stack.pipeline.open(request, knowledge)
