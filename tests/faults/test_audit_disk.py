@@ -14,6 +14,7 @@ import pytest
 from audit_faults_fixtures import FaultyFiles, check, log, told
 
 from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.layout import WIDTH, bundle_path
 from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.reader import Reader, Signed
@@ -95,6 +96,31 @@ async def test_everyone_who_waits_hears_of_it(tmp_path: Path) -> None:
     files.first = 10**9
     await opened.append({"type": "t"}, flush=True)
     await opened.stop()
+
+
+class ExitingFiles(Files):
+    """Something in the thread that writes wants the process to end, as a signal's handler or a library may."""
+
+    exits = False
+
+    def sync(self, fd: int) -> None:
+        if self.exits:
+            raise SystemExit(1)
+        super().sync(fd)
+
+
+async def test_nobody_waits_for_a_thread_that_died(tmp_path: Path) -> None:
+    files = ExitingFiles()
+    opened = log(tmp_path, files)
+    await opened.append({"type": "t"}, flush=True)
+    files.exits = True
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable):
+            await asyncio.wait_for(opened.append({"type": "t"}, flush=True), 10)
+    files.exits = False
+    await asyncio.wait_for(opened.append({"type": "t"}, flush=True), 10)
+    await opened.stop()
+    check(tmp_path)
 
 
 async def test_after_a_failed_sync_what_was_written_is_written_again(tmp_path: Path) -> None:

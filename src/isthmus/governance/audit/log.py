@@ -137,7 +137,7 @@ class Log:
         return await future
 
     def _ask(self, wish: _Wish) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # else whoever asks would wait for ever
             self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
             self._thread.start()
         self._queue.put(wish)
@@ -175,13 +175,13 @@ class Log:
             results = iter(self._sequencer.commit(events, flush=flush))
             answers = [wish.index if wish.event is None else next(results) for wish in wishes]
             self._failure = None
-        except Exception as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
+        except BaseException as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
             self._failure = _told(error)
             answers = [_told(error) for _ in wishes]
         _deliver(wishes, answers)
 
 
-def _told(error: Exception) -> AuditUnavailable:
+def _told(error: BaseException) -> AuditUnavailable:
     """The error for one of those who wait: each gets its own, as a raised error carries its own traceback."""
     if isinstance(error, IsthmusError):
         return AuditUnavailable(error.message, hint=error.hint, details=error.details)
