@@ -129,6 +129,8 @@ def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert names == {"README.txt", "checkpoint", "tile", "verify.py", "vkey"}
     code, told = run(capsys, "export", "out")
     assert (code, told["error"]["code"]) == (2, "invalid_request")
+    code, told = run(capsys, "export", "kept/out")  # beneath a file
+    assert (code, told["error"]["message"]) == (2, "kept/out cannot be written: Not a directory.")
 
 
 BAD_RECEIPTS = [
