@@ -53,7 +53,7 @@ def main(export: Path, vkey: str, kept: list[str], witnesses: list[str]) -> None
     cosigned = [(export / "witnessed").read_text("utf8") for _ in witnesses]
     need(not (lacks := [key for key in witnesses if not signed(cosigned[0], key)]), f"it is not cosigned by {lacks}")
     notes = [json.loads(text)["checkpoint"] if text.startswith("{") else text for text in kept]
-    keys, texts = all_keys(rotations, vkey), [(export / "checkpoint").read_text("utf8"), *rotations, *cosigned, *notes]
+    keys, texts = all_keys(rotations, vkey), [(export / "checkpoint").read_text("utf8"), *cosigned, *rotations, *notes]
     tops = [checkpoint(note, keys) for note in texts]
     leaves: list[bytes] = []
     while len(leaves) % 256 == 0 and (data := tile(export / "tile/entries", len(leaves) // 256)):
@@ -69,11 +69,11 @@ def main(export: Path, vkey: str, kept: list[str], witnesses: list[str]) -> None
         need(root(leaves[:size]) == top, f"an entry before {size} was changed, or is gone, since {size} were signed")
     for one in (json.loads(text) for text in kept if text.startswith("{")):
         need(leaves[one["index"]].hex() == one["leaf"], f"entry {one['index']} is not the one of the receipt")
-    print(f"OK: {len(leaves)} entries, {len(kept)} kept checkpoints or receipts, the same log", *witnesses, sep="\n")
+    print(f"OK: {len(leaves)} entries, {len(kept)} kept checkpoints or receipts, the same log")
+    print(*(f"The first {tops[1][0]} were cosigned by {key}\n" for key in witnesses), sep="", end="")
 if __name__ == "__main__":
     sys.excepthook = lambda _, error, __: print(f"FAILED: not what an export holds: {error!r}", file=sys.stderr)
     need(len(sys.argv) > 2, __doc__ or "")
-    folder, *rest = (arg for arg in sys.argv[1:] if arg not in ("--receipt", "--witness"))
-    key, *given = (Path(arg).read_text("utf8").strip() if Path(arg).is_file() else arg for arg in rest)
+    key, *given = (Path(arg).read_text("utf8").strip() if Path(arg).is_file() else arg for arg in sys.argv[2:])
     kept = [text for text in given if "\n" in text or text.startswith("{")]  # the others are witnesses' keys
-    main(Path(folder), key, kept, [text for text in given if text not in kept])
+    main(Path(sys.argv[1]), key, kept, [text for text in given if text not in (*kept, "--receipt", "--witness")])
