@@ -58,7 +58,7 @@ def test_an_answer_ends_with_where_its_record_is(home: Path, capsys: pytest.Capt
     assert "  cost     free\n" in shown
     request = shown.split("isthmus audit show ")[1].strip()
     assert main(["audit", "show", request]) == 0
-    assert "outcome" in capsys.readouterr().out
+    assert "answered by local/echo" in capsys.readouterr().out
 
 
 def test_what_cannot_be_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
