@@ -18,6 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from isthmus.governance.audit.reader import Reader, Signed
 from isthmus.governance.audit.storage import Folder
 from isthmus.governance.audit.verification import verify
@@ -40,7 +43,7 @@ def run_once(home: Path, name: str, delay: float) -> list[tuple[int, str]]:
 def measure(home: Path, runs: int, chance: random.Random) -> dict[str, int]:
     said: list[tuple[int, str]] = []
     older: list[Signed] = []
-    for run in range(runs):
+    for run in track(range(runs), "kill -9", console=Console(stderr=True)):
         said += run_once(home, f"run{run}", chance.uniform(0, 0.05))
         if (home / "audit" / "checkpoint").exists():  # else it died before its first flush
             older.append(Reader(Folder(home / "audit")).checkpoint())
