@@ -27,7 +27,7 @@ Every entry of the [audit log](audit.md) is one JSON object. All have a `type`, 
 
 - **Promise.** Fields may be added to a type, and types to this page. What a field means does not change, and none is
   taken away without a new type. A reader ignores what it does not know.
-- **No content, no names.** Text stands as a salted commitment, a document's path as a digest, people as pseudonyms: a
+- **No content, no names.** Text stands as a salted commitment, documents too, people as pseudonyms: a
   key's id, or `uid:N` for the user of the system who ran a command. `why`, and the names that you give to models,
   rules, collections, groups, purposes and policy files, are written as they are: put no person's name into them.
 - **Findings** are kinds and counts. Where in a text something stood is not told, as a place tells of the content.

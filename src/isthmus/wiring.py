@@ -61,6 +61,7 @@ from isthmus.orchestration.changes import Changes, Origin
 from isthmus.orchestration.close import Closer
 from isthmus.orchestration.embedding import RecordedEmbedder
 from isthmus.orchestration.erasure import Erasures
+from isthmus.orchestration.filing import Filing
 from isthmus.orchestration.ground import Grounder
 from isthmus.orchestration.ingest import Ingest
 from isthmus.orchestration.label import Labeller
@@ -246,7 +247,8 @@ class Parts:
 
     @cached_property
     def ingest(self) -> Ingest:
-        return Ingest(self.documents, self.embedder, self.guards.input, self.log, self.reader, self.settings.knowledge)
+        filing = Filing(self.log, self.vault)
+        return Ingest(self.documents, self.embedder, self.guards.input, filing, self.reader, self.settings.knowledge)
 
     @cached_property
     def reader(self) -> Reader:

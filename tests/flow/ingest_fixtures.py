@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.cards import Card
-from isthmus.config import KnowledgeSettings
+from isthmus.config import Home, KnowledgeSettings
 from isthmus.data.database import Database
-from isthmus.data.documents import Documents
+from isthmus.data.documents import Documents, utc_now
 from isthmus.data.parsing.reader import Reader
+from isthmus.data.vault import open_vault
 from isthmus.errors import AuditUnavailable, GuardUnavailable
+from isthmus.governance.audit.commitments import commitment
 from isthmus.labels import PUBLIC, Label, Level
 from isthmus.messages import EmbedRequest
+from isthmus.orchestration.filing import Filing
 from isthmus.orchestration.ingest import Ingest, Report, Spec
 from isthmus.principals import Principal
 from isthmus.seams import Embeddings, Receipt, Stage, Verdict
@@ -84,11 +87,14 @@ class Bench:
     """An ingest with its neighbours at hand."""
 
     def __init__(self, home: Path, settings: KnowledgeSettings | None = None) -> None:
-        self.documents = Documents(Database(home / "isthmus.db"))
+        database = Database(home / "isthmus.db")
+        self.documents = Documents(database)
+        self.vault = open_vault(database, Home(home), commitment, utc_now)
         self.embedder, self.guard, self.log = WordEmbedder(), WordGuard(), ListLog()
+        self.filing = Filing(self.log, self.vault)
         self.reader = Reader(seconds=30)
         self.ingest = Ingest(
-            self.documents, self.embedder, [self.guard], self.log, self.reader, settings or KnowledgeSettings()
+            self.documents, self.embedder, [self.guard], self.filing, self.reader, settings or KnowledgeSettings()
         )
 
     async def run(self, *paths: Path, spec: Spec | None = None) -> Report:

@@ -13,6 +13,7 @@ import pytest
 from flow.ingest_fixtures import CURATOR, Bench, spec_of, statuses
 from isthmus.config import CollectionSettings, KnowledgeSettings, LabelSettings
 from isthmus.errors import AuditUnavailable, Forbidden, InvalidRequest
+from isthmus.governance.audit.commitments import commitment
 from isthmus.labels import Label, Level
 from isthmus.orchestration.ingest import Spec
 from isthmus.orchestration.manifest import load
@@ -217,6 +218,18 @@ async def test_the_record_has_intents_first_and_no_content(bench: Bench, folder:
     assert all(e["flushed"] for e in bench.log.events if e["type"] in ("document.intent", "ingest.finished"))
     told = str(bench.log.events)
     assert not [word for word in ("a.md", "docs", "Leave", "holiday", "Kattegat") if word in told]
+
+
+async def test_a_document_is_named_by_commitments_that_its_owner_can_open(bench: Bench, folder: Path) -> None:
+    await bench.run(folder)
+    (folder / "a.md").write_text("Leave is thirty days now.", encoding="utf8")
+    await bench.run(folder)
+    intents = [event for event in bench.log.events if event["type"] == "document.intent"]
+    source = bench.documents.list()[0].source
+    salt = bench.vault.salt(CURATOR.id, f"document/handbook/{source}")
+    assert salt is not None
+    assert [event["source"] == commitment(salt, source) for event in intents] == [True, False, True]
+    assert intents[0]["digest"] != intents[2]["digest"]
 
 
 async def test_only_a_curator_and_no_wider_groups(tmp_path: Path, folder: Path) -> None:

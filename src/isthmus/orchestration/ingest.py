@@ -7,7 +7,6 @@ say of it, so it can only climb. Whatever a file's bytes do, the next file is re
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +28,10 @@ from isthmus.errors import (
 )
 from isthmus.labels import INTERNAL, Label, join
 from isthmus.messages import EmbedRequest, Text
+from isthmus.orchestration.filing import Filed, Filing
 from isthmus.orchestration.label import check
 from isthmus.principals import Principal
-from isthmus.seams import AuditLog, Documents, Embedder, Guard, NewChunk, NewDocument, StoredDocument
+from isthmus.seams import Documents, Embedder, Guard, NewChunk, NewDocument, StoredDocument
 
 _BATCH = 32
 Status: TypeAlias = Literal["added", "updated", "unchanged", "deleted", "rejected", "skipped"]
@@ -113,14 +113,14 @@ class Ingest:
         documents: Store,
         embedder: Embedder,
         guards: Sequence[Guard],
-        audit: AuditLog,
+        filing: Filing,
         reader: Reader,
         settings: KnowledgeSettings,
     ) -> None:
         self._documents = documents
         self._embedder = embedder
         self._guards = tuple(guards)
-        self._audit = audit
+        self._filing = filing
         self._reader = reader
         self._settings = settings
 
@@ -178,16 +178,15 @@ class Ingest:
         chunks = await self._embed(reading, labels, place.spec)
         # (5) Record the intent, on disk; (6) store in one transaction; (7) record the outcome.
         change: Status = "added" if stored is None else "updated"
-        event = place.event(found.source) | {
-            "digest": fingerprint,
+        facts = await self._filing.facts(place.filed(found.source, fingerprint)) | {
             "label": place.label.as_dict(),
             "highest": join(labels).as_dict(),
             "groups": sorted(place.groups),
             "chunks": len(chunks),
         }
-        await self._audit.append({**event, "type": "document.intent", "change": change}, flush=True)
+        await self._filing.intended(facts, change)
         document = await asyncio.to_thread(self._documents.put, place.document(found, fingerprint, reading, chunks))
-        await self._audit.append({**event, "type": f"document.{change}", "document": document}, flush=False)
+        await self._filing.done(facts, change, document)
         return FileResult(found.source, change, document, len(chunks), join(labels), notes=reading.parsed.notes)
 
     async def _labels(self, reading: Reading, base: Label) -> list[Label]:
@@ -239,10 +238,10 @@ class Ingest:
         return [FileResult(source, "deleted", by_source[source].id) for source in sources]
 
     async def _delete(self, stored: StoredDocument, place: _Place) -> None:
-        event = place.event(stored.source) | {"document": stored.id, "digest": stored.digest}
-        await self._audit.append({**event, "type": "document.intent", "change": "deleted"}, flush=True)
+        facts = await self._filing.facts(place.filed(stored.source, stored.digest))
+        await self._filing.intended({**facts, "document": stored.id}, "deleted")
         await asyncio.to_thread(self._documents.delete, stored.id)
-        await self._audit.append({**event, "type": "document.deleted"}, flush=False)
+        await self._filing.done(facts, "deleted", stored.id)
 
     async def _finish(self, results: Sequence[FileResult], place: _Place) -> None:
         """Words of text that was replaced or deleted leave the disk; what was recorded reaches it."""
@@ -250,8 +249,7 @@ class Ingest:
             await asyncio.to_thread(self._documents.purge)
         report = Report(tuple(results)).as_dict()
         counts = {name: number for name, number in report.items() if name != "files"}
-        event = {"type": "ingest.finished", "principal": place.spec.principal.id, "collection": place.spec.collection}
-        await self._audit.append({**event, **counts}, flush=True)
+        await self._filing.finished(place.spec.principal.id, place.spec.collection, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,14 +264,8 @@ class _Place:
         """Whether the stored document has the label and the readers that are asked for."""
         return stored.label == self.label and stored.groups == self.groups
 
-    def event(self, source: str) -> dict[str, object]:
-        """What the record says of a document: no name, no path, no content."""
-        pseudonym = hashlib.sha256(f"{self.spec.collection}\0{source}".encode()).hexdigest()
-        return {
-            "principal": self.spec.principal.id,
-            "collection": self.spec.collection,
-            "source": f"sha256:{pseudonym}",
-        }
+    def filed(self, source: str, fingerprint: str) -> Filed:
+        return Filed(self.spec.principal.id, self.spec.collection, source, fingerprint)
 
     def document(self, found: Found, fingerprint: str, reading: Reading, chunks: tuple[NewChunk, ...]) -> NewDocument:
         parsed, spec = reading.parsed, self.spec

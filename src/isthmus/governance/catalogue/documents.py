@@ -10,8 +10,8 @@ from isthmus.governance.catalogue.common import (
     ABSENT,
     Collection,
     Count,
-    Digest,
     Entry,
+    Hash,
     Label,
     Maybe,
     Principal,
@@ -21,8 +21,8 @@ from isthmus.governance.catalogue.common import (
 class _OfDocument(Entry, frozen=True, kw_only=True):
     principal: Annotated[Principal, Meta(description="Who brought it in: a key's id, or `local`.")]
     collection: Collection
-    source: Annotated[Digest, Meta(description="Stands for its path within the collection.")]
-    digest: Annotated[Digest, Meta(description="Of the file's bytes.")]
+    source: Annotated[Hash, Meta(description="The commitment to its path; the same for each of its versions.")]
+    digest: Annotated[Hash, Meta(description="The commitment to `sha256:…` of the file's bytes.")]
 
 
 class _Written(_OfDocument, frozen=True, kw_only=True):
