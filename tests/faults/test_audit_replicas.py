@@ -311,6 +311,22 @@ def test_a_running_replica_notices_behind_a_pooler(tmp_path: Path, durable: Post
     writer.close()
 
 
+def test_a_dump_is_the_log(tmp_path: Path, dsn: str, postgres_server: Postgres) -> None:
+    """Restored elsewhere it verifies, refuses what the first did, and goes on."""
+    writer = sequencer(place(tmp_path, dsn))
+    writer.commit([{"type": "t", "i": i} for i in range(300)], flush=True)
+    writer.close()
+    copy, dump = postgres_server.database(), postgres_server.folder / "dump.sql"
+    postgres_server.program("pg_dump", "-f", dump, dsn)
+    postgres_server.program("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, postgres_server.dsn(copy))
+    restored = sequencer(place(tmp_path, postgres_server.dsn(copy)))
+    assert restored.record({"type": "t"}) == 300
+    restored.close()
+    assert check(postgres_server.dsn(copy)).checkpoint.size == 301
+    with pytest.raises(psycopg.IntegrityError):
+        postgres_server.ask("DELETE FROM isthmus_audit.entries", copy)
+
+
 def test_an_empty_database_in_the_place_of_the_log_is_refused(tmp_path: Path, postgres_server: Postgres) -> None:
     first, second = (postgres_server.dsn(postgres_server.database()) for _ in range(2))
     writer = sequencer(place(tmp_path, first, origin=None))

@@ -182,6 +182,16 @@ def test_who_was_away_for_long_reads_tiles(tmp_path: Path, dsn: str) -> None:
     assert check(dsn).checkpoint.size == 3004
 
 
+def test_a_log_whose_tiles_are_gone_is_read_before_the_turn(tmp_path: Path, dsn: str) -> None:
+    """To compute them again takes long; nobody waits for it."""
+    filled(tmp_path, dsn, 3000)
+    meddle(dsn, "DELETE FROM isthmus_audit.tiles")
+    again = sequencer(place(tmp_path, dsn))
+    assert again.commit(events(1500), flush=True) == list(range(3000, 4500))
+    again.close()
+    assert check(dsn).checkpoint.size == 4500
+
+
 def test_no_log_yet(dsn: str) -> None:
     rows = Rows(dsn)
     with pytest.raises(NotFound):

@@ -133,8 +133,7 @@ class DatabaseSequencer:
             *_, stated, read = session.run(begin)
             if state.follow(stated.rows, read.rows):
                 return state
-        else:
-            session.run([Call(say.BEGIN), Call(say.TURN)])
+            session.run([Call(say.ROLLBACK)])
         state, view = load(session, self._rows, self._place, self.view)
         self.view = view or self.view
         return state

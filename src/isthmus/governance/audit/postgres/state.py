@@ -46,11 +46,14 @@ class State:
             self.tree.push(self.tip)
 
     def follow(self, stated: Sequence[Row], rows: Sequence[Row]) -> bool:
-        """Take in what others wrote after our last entry. False where all must be read again: the log has another key
-        now, it went on without us for long, or our last entry is not there (behind a pooler the server may be another
-        one now, which was behind). Raises :class:`VerificationFailed`."""
-        if len(rows) == say.BEHIND or not stated or stated[0][0] != self.signer.verifier.vkey.encode():
-            return False
+        """Take in what others wrote, from our last entry on. False where all must be read again: the log has another
+        key now, it went on without us for long, or our last entry is not there (behind a pooler the server may be
+        another one now, which was behind). Raises :class:`VerificationFailed`."""
+        same = bool(stated) and stated[0][0] == self.signer.verifier.vkey.encode()
+        return same and len(rows) < say.BEHIND and self.take(rows)
+
+    def take(self, rows: Sequence[Row]) -> bool:
+        """Take in entries, of which the first is the last that we know. False where it is not."""
         if self.size:
             if not rows or say.number(rows[0][0]) != self.last or merkle.leaf_hash(rows[0][1] or b"") != self.tip:
                 return False
@@ -60,27 +63,26 @@ class State:
 
 
 def load(session: Session, rows: Storage, place: Place, view: View | None) -> tuple[State, View | None]:
-    """Read the log, in a transaction that has the turn: numbered as it is checked. The newest checkpoint comes too.
+    """Begin a turn, and read the log: numbered as it is checked. The newest checkpoint comes too.
 
     Raises :class:`AuditUnavailable` and :class:`VerificationFailed`.
     """
-    # (1) the key; who comes first begins the log
-    stated, count = session.run([Call(say.STATE), Call(say.SIZE)])
-    if stated.rows:
-        signer = signer_of(place, (stated.rows[0][0] or b"").decode(), rows.rotations())
-    else:
-        signer = first_signer(place)
-        session.run([Call(say.FOUND, (signer.verifier.vkey.encode(),))])
-    # (2) the entries at the end; those before them are in full tiles
-    bundles = say.number(count.rows[0][0]) // WIDTH
+    # (1) full tiles, before the turn: the log only grows, and nobody should wait while they are read
+    (count,) = session.run([Call(say.SIZE)])
     pending = Pending(rows)
-    state = State(signer, Tree(pending, pending.keep, bundles), pending, not stated.rows)
-    (read,) = session.run([Call(say.READ, (say.bigint(max(0, bundles * WIDTH - 1)),))])
-    begun = read.rows[1:] if bundles else read.rows
-    state.push(_checked(begun, bundles * WIDTH))
-    if bundles and not begun:
-        state.tip = merkle.leaf_hash(read.rows[0][1] or b"")
-    # (3) nothing that was signed for may be missing or different: what the database holds, what this process knows,
+    tree = Tree(pending, pending.keep, say.number(count.rows[0][0]) // WIDTH)
+    # (2) the turn, and the key; who comes first begins the log
+    *_, stated = session.run([Call(say.BEGIN), Call(say.TURN), Call(say.STATE)])
+    signer = _signer(session, stated.rows, rows, place)
+    state = State(signer, tree, pending, not stated.rows, tree.leaf(tree.size - 1) if tree.size else b"")
+    # (3) the entries since
+    full = True
+    while full:
+        (read,) = session.run([Call(say.READ, (say.bigint(state.last),))])
+        full = len(read.rows) == say.BEHIND
+        if not state.take(read.rows):
+            raise misplaced(state.last)
+    # (4) nothing that was signed for may be missing or different: what the database holds, what this process knows,
     #     and what this replica remembers from before it was started
     notes = [row[1] for row in stated.rows if row[1]]
     held = [Signed(signer.verifier.open(note), note.decode()) for note in notes]
@@ -90,6 +92,14 @@ def load(session: Session, rows: Storage, place: Place, view: View | None) -> tu
         _must_cover(state.tree, signed.checkpoint)
     newest = max(known, key=lambda signed: signed.checkpoint.size, default=None)
     return state, View(newest.checkpoint, newest.note, state.tree) if newest else None
+
+
+def _signer(session: Session, stated: Sequence[Row], rows: Storage, place: Place) -> Signer:
+    if stated:
+        return signer_of(place, (stated[0][0] or b"").decode(), rows.rotations())
+    signer = first_signer(place)
+    session.run([Call(say.FOUND, (signer.verifier.vkey.encode(),))])
+    return signer
 
 
 def _checked(rows: Iterable[Row], begin: int) -> Iterable[bytes]:

@@ -43,6 +43,8 @@ TAKE_OVER = Statement(
 )
 #: Nobody waits for the disk: it may be there some hundred milliseconds after the commit.
 LAZY = Statement(b"lazy", b"SET LOCAL synchronous_commit = off")
+#: Lets go of a turn in which nothing was written.
+ROLLBACK = Statement(b"rollback", b"ROLLBACK")
 COMMIT = Statement(b"commit", b"COMMIT")
 
 
