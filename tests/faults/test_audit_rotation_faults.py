@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -103,6 +104,35 @@ async def test_a_running_log_goes_on_with_the_new_key(tmp_path: Path) -> None:
     assert holder(tmp_path, rotated.new).verifier.open(earlier.checkpoint).size == 1
     await server.stop()
     assert check(tmp_path).checkpoint.size == 3
+
+
+async def test_keys_are_rotated_while_a_server_is_busy(tmp_path: Path) -> None:
+    server = log(tmp_path)
+    await server.append({"type": "t", "name": "first"}, flush=True)
+    first, kept = vkey(tmp_path), [server.checkpoint()]
+    acknowledged, ended = dict[int, str](), asyncio.Event()
+
+    async def client(number: int) -> None:
+        for n in count():
+            if ended.is_set():
+                return
+            acknowledged[await server.append({"type": "t", "name": f"{number}/{n}"}, flush=True)] = f"{number}/{n}"
+
+    clients = [asyncio.create_task(client(number)) for number in range(6)]
+    for _ in range(5):
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(turn_over, tmp_path)
+        kept.append(server.checkpoint())
+        kept.append((await server.receipt(0)).checkpoint)
+    ended.set()
+    await asyncio.gather(*clients)
+    await server.stop()
+    entries = told(tmp_path)
+    assert all(json.loads(entries[index])["name"] == name for index, name in acknowledged.items())
+    for held in (first, vkey(tmp_path)):
+        reader = holder(tmp_path, held)
+        verify(reader, [reader.open(note) for note in kept])
+    assert Verifier.parse(vkey(tmp_path)).open(Reader(Folder(tmp_path / "audit")).checkpoint().note)
 
 
 def test_whoever_stole_the_old_key_cannot_go_on_with_it(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audit_witness_fixtures import NOW, MemoryLog, key, witness_in
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from audit_witness_fixtures import NOW, MemoryLog, key, witness_in
 from isthmus.governance.audit.checkpoint import Signer
 from isthmus.governance.audit.cosignature import Cosigner
 from isthmus.governance.audit.rotation import sign
