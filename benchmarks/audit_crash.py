@@ -1,4 +1,4 @@
-"""kill -9 at a random moment, 500 times: is every acknowledged entry there, and does the log verify?
+"""kill -9 of two writers at random moments, 500 times: is every acknowledged entry there, and does the log verify?
 
     python benchmarks/audit_crash.py [--runs 500] [--seed 1] [--folder DIR]
 
@@ -28,15 +28,20 @@ from isthmus.governance.audit.verification import verify
 WRITER = Path(__file__).resolve().parents[1] / "tests" / "faults" / "audit_writer.py"
 
 
-def run_once(home: Path, name: str, delay: float) -> list[tuple[int, str]]:
-    """Start a writer, kill it after the delay; what it said was recorded."""
-    command = [sys.executable, str(WRITER), str(home), name, "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        first = child.stdout.readline()
-        time.sleep(delay)
+def run_once(home: Path, name: str, chance: random.Random) -> list[tuple[int, str]]:
+    """Start two writers, kill each at a moment of its own; what they said was recorded."""
+    commands = [[sys.executable, str(WRITER), str(home), f"{name}/{n}", "1000000"] for n in range(2)]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    outputs = [child.stdout for child in children if child.stdout is not None]
+    said = [output.readline() for output in outputs]
+    for child in children:
+        time.sleep(chance.uniform(0, 0.03))
         child.send_signal(signal.SIGKILL)
-        lines = (first + child.stdout.read()).decode().split("\n")[:-1]
+    for n, output in enumerate(outputs):
+        said[n] += output.read()
+        output.close()
+        children[n].wait()
+    lines = [line for output in said for line in output.decode().split("\n")[:-1]]
     return [(int(index), told) for index, told in (line.split(" ") for line in lines)]
 
 
@@ -44,7 +49,7 @@ def measure(home: Path, runs: int, chance: random.Random) -> dict[str, int]:
     said: list[tuple[int, str]] = []
     older: list[Signed] = []
     for run in track(range(runs), "kill -9", console=Console(stderr=True)):
-        said += run_once(home, f"run{run}", chance.uniform(0, 0.05))
+        said += run_once(home, f"run{run}", chance)
         if (home / "audit" / "checkpoint").exists():  # else it died before its first flush
             older.append(Reader(Folder(home / "audit")).checkpoint())
     reader = Reader(Folder(home / "audit"))

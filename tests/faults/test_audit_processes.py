@@ -62,6 +62,32 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert len(pairs) > 100
 
 
+def test_a_writer_goes_on_while_others_beside_it_are_killed(tmp_path: Path) -> None:
+    chance, pairs = random.Random(4), list[tuple[int, str]]()
+    stays = writer(tmp_path, "stays", 10**6)
+    for run in range(6):
+        child = writer(tmp_path, f"dies{run}", 10**6)
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        time.sleep(chance.uniform(0, 0.05))
+        child.kill()
+        pairs += acknowledged(first + child.stdout.read())
+        child.stdout.close()
+        child.wait()
+    assert stays.stdout is not None
+    assert stays.poll() is None
+    stays.kill()
+    lines = acknowledged(stays.stdout.read())
+    stays.stdout.close()
+    stays.wait()
+    assert len(lines) > 5
+    assert_recorded(tmp_path, pairs + lines)
+    again = Journal(place(tmp_path), SteppingClock().now, Files())
+    again.record({"type": "afterwards"})
+    again.close()
+    assert check(tmp_path).pending == 0
+
+
 def test_processes_share_one_log_without_gaps_or_forks(tmp_path: Path) -> None:
     children = [writer(tmp_path, f"writer{n}", 300) for n in range(3)]
     pairs = [pair for child in children for pair in acknowledged(child.communicate(timeout=60)[0])]
