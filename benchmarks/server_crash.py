@@ -3,8 +3,8 @@
     python benchmarks/server_crash.py [--runs 500] [--seed 1] [--folder DIR]
 
 Six clients ask a local model and a vendor's stand-in, half of them for streams. All runs share one home. Prints one
-JSON object; exit code 1 where an answer has no entry, what the vendor received has no intent, a checkpoint does not
-hold, or less was charged than the log tells of.
+JSON object, also when it is interrupted; exit code 1 where an answer has no entry, what the vendor received has no
+intent, a checkpoint does not hold, or less was charged than the log tells of.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -29,20 +30,21 @@ from flow.served import vendor  # noqa: E402
 
 
 def measure(home: Path, runs: int, chance: random.Random) -> dict[str, object]:
-    kept, faults, slow = Kept(home), set[str](), 0
-    with vendor() as outside:
+    kept, faults, slow, done = Kept(home), set[str](), 0, 0
+    with vendor() as outside, suppress(KeyboardInterrupt):
         served, key = site(home, outside)
-        for run in track(range(runs), "kill -9", console=Console(stderr=True)):
+        for done in track(range(1, runs + 1), "kill -9", console=Console(stderr=True)):
             try:
-                kept.take(live(served, key, outside, f"life{run}", chance), outside)
+                kept.take(live(served, key, outside, f"life{done}", chance), outside)
             except AssertionError as error:
                 if "no server after" not in str(error):  # what a busy machine does; the next run starts it again
                     raise
                 slow += 1
-            if run % 10 == 9 or run == runs - 1:
+            if done % 10 == 0:
                 faults |= set(kept.faults())
+    faults |= set(kept.faults())
     facts = {"answers": len(kept.answers), "sent": len(kept.received), "charged": str(spent(home))}
-    return {"runs": runs, "slow_starts": slow, **facts, "faults": sorted(faults)}
+    return {"runs": done, "slow_starts": slow, **facts, "faults": sorted(faults)}
 
 
 def main() -> int:

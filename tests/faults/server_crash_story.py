@@ -39,7 +39,7 @@ models:
     retention: none
     terms: {{contract: X, expires: 2099-01-01}}
     price: {{input: 3.0, output: 15.0}}
-guardrails: {{input: [secrets]}}
+guardrails: {{input: [], output: []}}
 """
 MODELS = ("local/echo", "closed/frontier")
 
