@@ -60,6 +60,7 @@ def test_a_new_key_takes_over(tmp_path: Path) -> None:
     old, kept = vkey(tmp_path), Reader(Folder(tmp_path / "audit")).checkpoint()
     key = tmp_path / "secrets" / "log-signing-key"
     private = key.read_bytes()
+    os.link(key, tmp_path / "undeleted")
     rotated = turn_over(tmp_path)
     assert (rotated.old, rotated.new, rotated.size) == (old, vkey(tmp_path), 2)
     assert json.loads(told(tmp_path)[1]).items() >= {
@@ -68,7 +69,8 @@ def test_a_new_key_takes_over(tmp_path: Path) -> None:
     # signed at once by the new key, for whoever holds only that and knows nothing of rotations
     note = Reader(Folder(tmp_path / "audit")).checkpoint().note
     assert Verifier.parse(rotated.new).open(note).size == 2
-    # the old private key is gone, and the new one is as secret as it was
+    # the old private key is overwritten and gone, and the new one is as secret as it was
+    assert (tmp_path / "undeleted").read_bytes() == bytes(len(private))
     assert private not in [path.read_bytes() for path in (tmp_path / "secrets").iterdir()]
     assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["log-signing-key"]
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
