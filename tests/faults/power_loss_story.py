@@ -44,9 +44,10 @@ async def _live(home: Path, disk: Disk, chance: random.Random) -> Told:
     """Two writers on one log, as two processes are, until the power goes."""
     kept, writers = Told(), [log(home, VolatileFiles(disk)) for _ in range(2)]
     for step in range(chance.randrange(2, 8)):
-        writer = chance.choice(writers)
+        writer, both = chance.choice(writers), chance.random() < 0.5
         group = chance.choice((1, 1, 2, 5, 30, 120))
-        await asyncio.gather(*(_append(writer, f"{home.name}/{step}/{i}", kept, chance) for i in range(group)))
+        chosen = [chance.choice(writers) if both else writer for _ in range(group)]
+        await asyncio.gather(*(_append(one, f"{home.name}/{step}/{i}", kept, chance) for i, one in enumerate(chosen)))
         if chance.random() < 0.2:
             await writer.stop()
     if not disk.off:
