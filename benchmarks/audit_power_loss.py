@@ -2,8 +2,8 @@
 
     python benchmarks/audit_power_loss.py [--runs 1000] [--seed 1] [--folder DIR]
 
-Each run is a log with two writers, told from a seed (tests/faults/power_loss_story.py). Prints one JSON object; exit
-code 1 where a flushed entry or a published checkpoint is gone, or a log does not open again by itself.
+Each run is a log with two writers, told from a seed (tests/faults/power_loss_story.py). Prints one JSON object, also
+when it is interrupted; exit code 1 where a flushed entry or a published checkpoint is gone, or a log does not open again by itself.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -26,15 +26,15 @@ from power_loss_story import outlive
 _LOSSES = 3
 
 
-async def measure(folder: Path, seeds: range) -> dict[str, object]:
-    faults = []
-    for seed in track(seeds, "power losses", console=Console(stderr=True)):
-        home = Path(tempfile.mkdtemp(dir=folder, prefix=".power-"))
-        try:
-            faults += [wrong] if (wrong := await outlive(home, seed, _LOSSES)) else []
-        finally:
-            shutil.rmtree(home)
-    return {"runs": len(seeds), "losses": len(seeds) * _LOSSES, "faults": faults}
+def measure(folder: Path, seeds: range) -> dict[str, object]:
+    faults, done = list[str](), 0
+    with suppress(KeyboardInterrupt):
+        for seed in track(seeds, "power losses", console=Console(stderr=True)):
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".power-") as home:
+                if wrong := asyncio.run(outlive(Path(home).resolve(), seed, _LOSSES)):
+                    faults.append(wrong)
+            done += 1
+    return {"runs": done, "losses": done * _LOSSES, "faults": faults}
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path())
     asked = parser.parse_args()
-    found = asyncio.run(measure(asked.folder, range(asked.seed, asked.seed + asked.runs)))
+    found = measure(asked.folder, range(asked.seed, asked.seed + asked.runs))
     print(json.dumps(found))
     return int(bool(found["faults"]))
 
