@@ -3,7 +3,7 @@
     python benchmarks/audit_power_loss.py [--runs 1000] [--seed 1] [--folder DIR]
 
 Each run is a log with two writers, told from a seed (tests/faults/power_loss_story.py). Prints one JSON object, also
-when it is interrupted; exit code 1 where a flushed entry or a published checkpoint is gone, or where a log does not open
+when it is interrupted; exit code 1 where a flushed entry or a published checkpoint is gone, or a log does not open
 again by itself.
 """
 
