@@ -97,8 +97,8 @@ def test_search(home: Path, capsys: pytest.CaptureFixture[str], filters: list[st
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--label", "secret"], ["--at-least", "high"], ["--from", "yesterday"], ["--last", "0"], ["--who", "x"],
-     ["--until", "2026-02", "--from", "2026-03"], ["--json", "--jsonl"]],
+    [["--label", "secret"], ["--at-least", "high"], ["--from", "yesterday"], ["--last", "0"], ["--last", "9" * 30],
+     ["--who", "x"], ["--until", "2026-02", "--from", "2026-03"], ["--json", "--jsonl"]],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_filters_are_wrong_use(home: Path, capsys: pytest.CaptureFixture[str], wrong: list[str]) -> None:
@@ -113,6 +113,19 @@ def test_search_says_what_is_broken(home: Path, capsys: pytest.CaptureFixture[st
     assert "Entry 3 is no entry of this place" in capsys.readouterr().err
     bundle.unlink()
     assert run(capsys, "search")[0] == 1
+
+
+def test_a_line_says_what_an_entry_is_about(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "list"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split(maxsplit=3)[3] == "key.created  uid:0  key_1"
+    assert shown[5].split(maxsplit=3)[3] == "stopped req_3  key_0  auto  internal  no_admissible_model"
+
+
+@pytest.mark.parametrize("number", ["7", "9" * 30, "9" * 5000, "-1", "\u0661", "0x1", ""])
+def test_no_number_of_an_entry(home: Path, capsys: pytest.CaptureFixture[str], number: str) -> None:
+    assert main(["audit", "show", "--", number]) == 1
+    assert "not_found" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- what an entry says never draws

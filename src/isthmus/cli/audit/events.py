@@ -24,7 +24,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def events(
     from_entry: Annotated[
-        int, typer.Option("--from-entry", min=0, help="Begin with this entry: one after the last line's seq.")
+        int,
+        typer.Option("--from-entry", min=0, max=10**18, help="Begin with this entry: one after the last line's seq."),
     ] = 0,
     type: Annotated[
         list[str] | None, typer.Option("--type", help="Only this type, or family of types (repeatable).")

@@ -17,7 +17,7 @@ from isthmus.governance.audit import facts
 from isthmus.governance.audit.facts import Event
 from isthmus.governance.audit.search import Found
 
-_COLUMNS = ("entry", "time (UTC)", "what", "who", "model", "label", "how it ended", "request")
+_COLUMNS = ("entry", "time (UTC)", "what", "who", "about", "label", "how it ended", "request")
 _WIDE = 130  # characters, from which a row fits into a line
 _RED = frozenset({"failed", "stopped"})
 
@@ -54,8 +54,17 @@ def _cells(one: Found) -> list[str]:
     who = facts.text(event, "principal") or facts.text(event, "by")
     level = facts.text(facts.part(event, "label"), "level")
     time = facts.text(event, "time")[:19].replace("T", " ")
-    cells = [str(one.index), time, facts.text(event, "type"), who, facts.text(event, "model"), level]
+    cells = [str(one.index), time, facts.text(event, "type"), who, _about(event), level]
     return [visible(cell) for cell in (*cells, "  ".join(_ending(event)), facts.text(event, "request"))]
+
+
+def _about(event: Event) -> str:
+    """The model; where there is none, the key, the subject, or the document and its collection."""
+    if model := facts.text(event, "model"):
+        return model
+    key = facts.text(facts.part(event, "key"), "id") or facts.text(event, "key")
+    told = [key or facts.text(event, "subject"), facts.text(event, "document"), facts.text(event, "collection")]
+    return " ".join(part for part in told if part)
 
 
 def _ending(event: Event) -> Iterator[str]:

@@ -21,6 +21,8 @@ from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.search import Found, Query, Scan, newest_first, oldest_first, signed_size
 from isthmus.labels import Level
 
+#: Without --last there is no limit.
+MOST = 10_000_000
 _Names: TypeAlias = list[str] | None
 Since: TypeAlias = Annotated[
     str | None,
@@ -29,7 +31,7 @@ Since: TypeAlias = Annotated[
 Until: TypeAlias = Annotated[
     str | None, typer.Option("--until", help="Before this moment: --from 2026-03 --until 2026-04 is March, in UTC.")
 ]
-Last: TypeAlias = Annotated[int | None, typer.Option("--last", min=1, help="Only so many of the newest.")]
+Last: TypeAlias = Annotated[int | None, typer.Option("--last", min=1, max=MOST, help="Only so many of the newest.")]
 
 
 def search(
@@ -72,7 +74,7 @@ def search(
 
 
 def list_entries(
-    last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest entries.")] = 20,
+    last: Annotated[int, typer.Option("--last", min=1, max=MOST, help="How many of the newest entries.")] = 20,
     config: Config = None,
     json: Json = False,
 ) -> None:

@@ -79,12 +79,11 @@ def _render(console: Console, answer: Sent, written: Mapping[str, object]) -> No
     tally, signed = answer.tally, answer.signed.checkpoint
     console.print(Text.assemble("To ", (visible(answer.to.name), "bold"), f", {_when(answer)}"), soft_wrap=True)
     console.print()
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, told in _facts(answer):
-        table.add_row(name, Text(visible(told)))
-    console.print(table)
+    if console.is_terminal:
+        console.print(_table(answer))
+    else:
+        for name, told in _facts(answer):
+            console.print(f"{name:<12}  {visible(told)}", markup=False, soft_wrap=True)
     if len(tally.months) > 1:
         console.print()
         console.print(_months(tally.months))
@@ -103,6 +102,15 @@ def _render(console: Console, answer: Sent, written: Mapping[str, object]) -> No
         console.print(f"Content of {written['opened']} requests is in {folder}/content.", soft_wrap=True, markup=False)
 
 
+def _table(answer: Sent) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, told in _facts(answer):
+        table.add_row(name, Text(visible(told)))
+    return table
+
+
 def _when(answer: Sent) -> str:
     since, until = answer.span.since, answer.span.until
     begin = "from the beginning" if since is None else f"from {since:%Y-%m-%d %H:%M} UTC"
@@ -113,7 +121,7 @@ def _facts(answer: Sent) -> Iterator[tuple[str, str]]:
     """The lines of the answer, as a name and what is told."""
     tally = answer.tally
     total = tally.total
-    yield "requests", f"{total.requests}, in {total.attempts} attempts"
+    yield "requests", f"{total.requests}, in {total.attempts} attempt{'' if total.attempts == 1 else 's'}"
     yield "answered", str(total.answered)
     if tally.ends:
         failed = Counter(tally.ends)

@@ -26,6 +26,7 @@ _STYLES: Mapping[Tone, str] = MappingProxyType(
     {"plain": "bold", "good": "bold green", "bad": "bold red", "open": "bold yellow"}
 )
 _MINUTE = 60  # seconds
+_LONGEST_NUMBER = 18  # digits
 _MARKS: Mapping[Tone, str] = MappingProxyType({"plain": "●", "good": "✔", "bad": "✘", "open": "?"})
 
 
@@ -39,7 +40,7 @@ def show_request(
 ) -> None:
     """Tell one request's whole story (decisions, calls, outcome), or all of one entry."""
     reader = open_log(config)
-    number = request.isdecimal() and request.isascii()
+    number = request.isdecimal() and request.isascii() and len(request) <= _LONGEST_NUMBER
     found = _entry(reader, request) if number else _request(reader, request, json)
     if not found:
         what = "number" if number else "request"
