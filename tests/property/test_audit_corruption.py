@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from isthmus.errors import NotFound, VerificationFailed
+from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
 from isthmus.governance.audit import verify as page
 from isthmus.governance.audit.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.export import export
@@ -338,6 +339,32 @@ def test_a_changed_checkpoint_or_key_fails(shelf: Shelf, size: int, file: str, d
             verify(Reader(Folder(made.exported)))
     finally:
         path.write_bytes(honest)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@given(live=st.booleans(), draw=st.data())
+def test_no_file_makes_a_checker_stumble(shelf: Shelf, live: bool, draw: st.DataObject) -> None:
+    """Garbage, nothing, or a folder in the place of any file: it holds, or it fails and says why."""
+    made = shelf.log(257)
+    put_live(made.live, packed(made.entries))
+    put_export(made.exported, packed(made.entries), 257)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(shutil.copytree(made.live if live else made.exported, Path(name) / "log"))
+        path = draw.draw(st.sampled_from(sorted(path for path in folder.rglob("*") if path.is_file())))
+        path.unlink()
+        what = draw.draw(st.one_of(st.just("folder"), st.none(), st.binary(max_size=300)))
+        if what == "folder":
+            path.mkdir()
+        elif isinstance(what, bytes):
+            path.write_bytes(what)
+        with suppress(VerificationFailed, NotFound, AuditUnavailable):
+            verify(Reader(Folder(folder)))
+        with suppress(VerificationFailed, NotFound, AuditUnavailable):
+            export(Reader(Folder(folder)), Path(name) / "export")
+        if not live and draw.draw(st.integers(0, 3)) == 0:
+            done = run_page(folder, made.live / "vkey")
+            assert done.returncode in (0, 1)
+            assert "Traceback" not in done.stderr
 
 
 # ---------------------------------------------------------------- entries and hashes changed together

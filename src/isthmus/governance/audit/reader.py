@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
@@ -49,21 +50,24 @@ def _newest(notes: list[bytes], verifier: Verifier) -> Signed | None:
 
 class Reader:
     """The log in ``storage``. ``verifier`` is the log's own key unless a trusted one is given; either stands for all
-    keys that rotations link to it."""
+    keys that rotations link to it. Its methods raise :class:`AuditUnavailable` where the storage cannot be read."""
 
     def __init__(self, storage: Storage, verifier: Verifier | None = None) -> None:
         """Raises :class:`NotFound` where there is no log."""
         self.storage = storage
-        own = Verifier.parse(_vkey(storage))
-        self.verifier = trusted(verifier or own, storage.rotations(), own)
+        with _readable():
+            own = Verifier.parse(_vkey(storage))
+            self.verifier = trusted(verifier or own, storage.rotations(), own)
 
     def rotations(self) -> list[bytes]:
         """The rotations of the log's key that count, in order: one that was begun and not finished does not."""
-        return self.storage.rotations()[: len(self.verifier.retired)]
+        with _readable():
+            return self.storage.rotations()[: len(self.verifier.retired)]
 
     def checkpoint(self) -> Signed:
         """The newest checkpoint. Raises :class:`NotFound` before the first flush."""
-        signed = read_checkpoint(self.storage, self.verifier)
+        with _readable():
+            signed = read_checkpoint(self.storage, self.verifier)
         if signed is None:
             raise NotFound("The audit log has no checkpoint yet.", hint="The first request makes it.")
         return signed
@@ -75,7 +79,7 @@ class Reader:
     def entries(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """Every complete entry from ``start`` on with its index; a record that is just being written is not."""
         index = start - start % WIDTH
-        while (data := self.storage.bundle(index // WIDTH)) is not None:
+        while (data := self._bundle(index // WIDTH)) is not None:
             entries, _ = unpack(data)
             for offset, entry in enumerate(entries):
                 if index + offset >= start:
@@ -84,12 +88,21 @@ class Reader:
                 return
             index += WIDTH
 
+    def _bundle(self, n: int) -> bytes | None:
+        with _readable():
+            return self.storage.bundle(n)
+
 
 def _vkey(storage: Storage) -> str:
-    try:
-        found = storage.vkey()
-    except OSError as error:
-        raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
+    found = storage.vkey()
     if found is None:
         raise NotFound("There is no audit log yet.", hint="The first request makes it.")
     return found
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.errors import VerificationFailed
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.entries import decode
 from isthmus.governance.audit.layout import WIDTH, unpack
@@ -32,13 +33,21 @@ class RecomputedTree:
             level += 1
 
     def hashes(self, level: int, n: int, width: int) -> list[bytes]:
-        """The first ``width`` hashes of a tile: fewer, where the entries end before."""
+        """The first ``width`` hashes of a tile: fewer, where the entries end before.
+
+        Raises :class:`VerificationFailed` where an entry changed since it was pushed.
+        """
         start = n * WIDTH
         if level:
             row = self._levels[level - 1] if level <= len(self._levels) else []
             return row[start : start + width]
-        entries, _ = unpack(self._storage.bundle(n) or b"")
-        return [merkle.leaf_hash(entry) for entry in entries[: max(0, min(width, self.size - start))]]
+        width = min(width, self.size - start)
+        if width <= 0:
+            return []
+        entries, broken = read_bundle(self._storage, n, width)
+        if len(entries) < width:
+            raise VerificationFailed(f"{broken} It was, a moment ago.", details={"index": start + len(entries)})
+        return [merkle.leaf_hash(entry) for entry in entries]
 
     def root(self, size: int) -> bytes:
         """The root of the first ``size`` entries; ``size`` must not exceed what was pushed."""
@@ -51,7 +60,7 @@ def read_bundle(storage: Storage, n: int, width: int) -> tuple[list[bytes], str 
     try:
         data = storage.bundle(n) or b""
     except OSError as error:
-        return [], f"Entry {start} cannot be read: {error.strerror or error}."
+        return [], f"Entry {start} cannot be read ({error.strerror or error})."
     found, end = unpack(data)
     for at, entry in enumerate(found[:width]):
         if decode(entry, start + at) is None:
@@ -59,7 +68,6 @@ def read_bundle(storage: Storage, n: int, width: int) -> tuple[list[bytes], str 
     if len(found) < width:
         return found, f"Entry {start + len(found)} is missing, or is not in its place."
     if (width == WIDTH and end < len(data)) or len(found) > WIDTH:
-        return found[
-            :width
-        ], f"Entry {start + WIDTH} is not in its place: the bundle before it holds more than its own."
+        surplus = f"Entry {start + WIDTH} is not in its place: the bundle before it holds more than its own."
+        return found[:width], surplus
     return found[:width], None

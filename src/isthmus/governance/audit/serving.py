@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from isthmus.errors import AuditUnavailable, NotFound
+from isthmus.errors import NotFound
 from isthmus.governance.audit import proofs
 from isthmus.governance.audit.layout import HEIGHT, WIDTH
 from isthmus.governance.audit.reader import Reader, Signed
@@ -65,10 +65,7 @@ class Site:
 
     def checkpoint(self) -> Signed:
         """The newest signed checkpoint."""
-        try:
-            return self._reader().checkpoint()
-        except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
+        return self._reader().checkpoint()
 
     def read(self, address: Address) -> bytes:
         """A tile or a bundle, exactly as wide as was asked. Raises :class:`NotFound` beyond the newest checkpoint."""
