@@ -11,13 +11,13 @@ import hashlib
 import json
 import re
 from asyncio import CancelledError
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from isthmus.cards import Card
 from isthmus.errors import IsthmusError
-from isthmus.messages import ChatRequest, Completion, EmbedRequest, Passage, Usage
+from isthmus.messages import ChatRequest, Completion, EmbedRequest, Passage, Text, Usage
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.label import Findings
 from isthmus.orchestration.sending import amount, receiver
@@ -208,9 +208,22 @@ def _passage(passage: Passage) -> dict[str, object]:
 
 
 def content(request: ChatRequest | EmbedRequest) -> str:
-    """What is committed to, and kept: every text that is sent, in order, so that a dispute can be settled."""
-    texts = request.texts() if isinstance(request, ChatRequest) else request.texts
-    return "\x1e".join(text.text for text in texts)
+    """What is committed to, and kept: all that is sent, in order, so that a dispute can be settled. Of a plain
+    question it is the texts, as they are."""
+    pieces = _sent(request) if isinstance(request, ChatRequest) else (text.text for text in request.texts)
+    return "\x1e".join(pieces)
+
+
+def _sent(request: ChatRequest) -> Iterator[str]:
+    """Texts and images as they stand in the messages, then what else a model reads: tools, a schema, stop words."""
+    for message in request.messages:
+        yield from (part.text if isinstance(part, Text) else part.url for part in message.parts)
+        yield from (json.dumps([call.name, call.arguments]) for call in message.tool_calls)
+    for tool in request.tools:
+        yield json.dumps([tool.name, tool.description, tool.parameters], default=dict)
+    if request.format is not None and request.format.schema is not None:
+        yield json.dumps(request.format.schema, default=dict)
+    yield from request.sampling.stop
 
 
 def _said(answer: Completion) -> dict[str, str]:
