@@ -18,6 +18,7 @@ from isthmus.cli.terminal import Config
 from isthmus.errors import NotFound, VerificationFailed
 from isthmus.governance.audit.reader import Reader
 from isthmus.governance.audit.search import Query, Scan, oldest_first, signed_size
+from isthmus.governance.audit.storage import Storage
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -55,15 +56,18 @@ class _Feed:
     def __init__(self, config: Path | None, query: Query, start: int, unsigned: bool) -> None:
         self._config, self._query, self._unsigned = config, query, unsigned
         self._next, self._signed = start, 0
+        self._storage: Storage | None = None
 
     def look(self) -> None:
         """Tell what is new. A log that is not there yet has nothing new."""
         try:
-            reader = open_log(self._config)
+            # anew each time, as the log's key may be another by now; over the same storage, which may be a connection
+            reader = open_log(self._config) if self._storage is None else Reader(self._storage)
         except NotFound:
             if self._next:
                 raise
             return
+        self._storage = reader.storage
         self.tell(reader)
 
     def tell(self, reader: Reader) -> None:
