@@ -70,6 +70,13 @@ def test_a_stop_ends_what_was_begun_and_counts_it(tmp_path: Path) -> None:
     assert (told["attempts"], told["answered"], told["ends"], told["entries"]) == (1, 0, {"cancelled": 1}, 2)
 
 
+def test_an_attempt_whose_end_nobody_wrote_still_counts(tmp_path: Path) -> None:
+    first = call(1)
+    told = count(tmp_path, [first, call(1, attempt=2), ended(first)]).as_dict()
+    assert (told["requests"], told["attempts"], told["answered"]) == (1, 2, 1)
+    assert told["ends"] == {"not on record": 1}
+
+
 def test_embeddings_and_other_currencies_count(tmp_path: Path) -> None:
     embed, chat = call(1, passages=[], collection="handbook"), call(2)
     done = {name: value for name, value in ended(embed).items() if name not in ("usage", "finish", "answer")}
