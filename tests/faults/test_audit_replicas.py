@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeAlias
 
 import psycopg
 import pytest
@@ -24,6 +24,7 @@ from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.reader import Signed
 from postgres_server import FAST, Postgres, postgres
 
+Start: TypeAlias = "Callable[..., Writer]"
 WRITER = Path(__file__).parent / "database_writer.py"
 
 
@@ -71,6 +72,21 @@ def _gather(stream: IO[bytes], lines: list[str]) -> None:
             lines.append(line.decode().rstrip("\n"))
 
 
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts writers; those that a failed test leaves behind end with it."""
+    writers: list[Writer] = []
+
+    def started(*arguments: Any, **named: Any) -> Writer:
+        writers.append(Writer(*arguments, **named))
+        return writers[-1]
+
+    yield started
+    for writer in writers:
+        if writer.process.poll() is None:
+            writer.end(signal.SIGKILL)
+
+
 def assert_recorded(dsn: str, pairs: list[tuple[int, str, bool]]) -> None:
     entries = told(dsn)
     for index, name, _ in pairs:
@@ -85,11 +101,11 @@ def durable() -> Iterator[Postgres]:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_replicas_share_one_log_without_gaps_or_forks(tmp_path: Path, dsn: str, count: int) -> None:
+def test_replicas_share_one_log_without_gaps_or_forks(tmp_path: Path, dsn: str, count: int, start: Start) -> None:
     founder = sequencer(place(tmp_path / "0", dsn))
     founder.commit([], flush=True)
     founder.close()
-    writers = [Writer(tmp_path / str(n), dsn, f"w{n}", 300, tmp_path / "0" / "key") for n in range(count)]
+    writers = [start(tmp_path / str(n), dsn, f"w{n}", 300, tmp_path / "0" / "key") for n in range(count)]
     older = list[Signed]()
     while any(writer.process.poll() is None for writer in writers):
         older.append(checkpoint(dsn))
@@ -104,12 +120,12 @@ def test_replicas_share_one_log_without_gaps_or_forks(tmp_path: Path, dsn: str, 
     assert len({signed.checkpoint.size for signed in older}) > 3
 
 
-def test_kill_9_of_a_replica_loses_nothing_and_stops_nobody(tmp_path: Path, dsn: str) -> None:
+def test_kill_9_of_a_replica_loses_nothing_and_stops_nobody(tmp_path: Path, dsn: str, start: Start) -> None:
     chance, pairs, older = random.Random(4), list[tuple[int, str, bool]](), list[Signed]()
-    steady = Writer(tmp_path / "steady", dsn, "steady")
+    steady = start(tmp_path / "steady", dsn, "steady")
     steady.wait_for(10)
     for run in range(6):
-        victim = Writer(tmp_path / f"v{run}", dsn, f"v{run}", key=tmp_path / "steady" / "key")
+        victim = start(tmp_path / f"v{run}", dsn, f"v{run}", key=tmp_path / "steady" / "key")
         victim.wait_for(1)
         time.sleep(chance.uniform(0, 0.1))
         victim.end(signal.SIGKILL)
@@ -122,9 +138,9 @@ def test_kill_9_of_a_replica_loses_nothing_and_stops_nobody(tmp_path: Path, dsn:
     check(dsn, older)
 
 
-def test_kill_9_of_the_database_loses_nothing_that_was_flushed(tmp_path: Path, durable: Postgres) -> None:
+def test_kill_9_of_the_database_loses_nothing_that_was_flushed(tmp_path: Path, durable: Postgres, start: Start) -> None:
     dsn, chance, older = durable.dsn(durable.database()), random.Random(5), list[Signed]()
-    writer = Writer(tmp_path, dsn, "w")
+    writer = start(tmp_path, dsn, "w")
     for _ in range(4):
         writer.wait_for(len(writer.lines) + 20)
         older.append(checkpoint(dsn))
@@ -181,9 +197,9 @@ async def test_a_full_database_is_told_and_the_log_goes_on(tmp_path: Path, dsn: 
     await opened.stop()
 
 
-def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str) -> None:
+def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str, start: Start) -> None:
     """Stopped, not dead: the server ends its transaction, and the others are told until then."""
-    hanging = Writer(tmp_path / "a", dsn, "hanging")
+    hanging = start(tmp_path / "a", dsn, "hanging")
     hanging.wait_for(5)
     other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.3)
     with psycopg.connect(dsn, autocommit=True) as connection:
