@@ -208,6 +208,8 @@ def test_events_resume_and_choose(home: Path, capsys: pytest.CaptureFixture[str]
     assert told("--type", "intent", "--type", "key", "--from-entry", "1") == [1, 3, 6]
     assert main(["audit", "events", "--from-entry", "8"]) == 1
     assert "does not reach entry 7" in capsys.readouterr().err
+    code, told_wrong = run(capsys, "events", "--from-entry", "8")
+    assert (code, told_wrong["error"]["code"]) == (1, "verification_failed")
 
 
 def test_events_tell_only_what_is_signed_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

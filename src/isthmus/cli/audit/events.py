@@ -37,6 +37,7 @@ def events(
     ] = False,
     every: Annotated[float, typer.Option("--every", min=0.05, max=60, help="Seconds between looks, to follow.")] = 1.0,
     config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="Also tell an error as JSON; entries are JSON anyway.")] = False,
 ) -> None:
     """Print entries as JSON Lines, oldest first. Each line is exactly what was hashed: SHA-256(0x00 || line)."""
     feed = _Feed(config, Query(type=frozenset(type or ())), from_entry, unsigned)
