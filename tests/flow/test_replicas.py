@@ -87,6 +87,8 @@ def test_a_database_that_is_gone_stops_the_answers_and_comes_back(sites: list[Si
     assert (caught.value.status_code, caught.value.code) == (503, "audit_unavailable")
     assert "pg-" not in str(caught.value.body), "where the database is, is nobody's business"
     assert "audit" in str(_ready(sites[0], 503))
+    status, body = _get(f"{sites[0].url}/api/audit/checkpoint", sites[0].environment["ADA"])
+    assert (status, b"pg-" in body) == (503, False)
     server.start()
     _ready(sites[0], 200)  # by itself, without a request
     assert ask(sites[0], "and now?")["receipt"]["index"] > 0
@@ -96,15 +98,20 @@ def test_a_database_that_is_gone_stops_the_answers_and_comes_back(sites: list[Si
 def _ready(site: Site, status: int) -> Any:
     """What ``/readyz`` says, once it has that status."""
     for _ in range(100):
-        try:
-            with urllib.request.urlopen(f"{site.url}/readyz", timeout=5) as answer:
-                found, body = answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            found, body = error.code, error.read()
+        found, body = _get(f"{site.url}/readyz")
         if found == status:
             return body
         time.sleep(0.1)
     raise AssertionError((found, body))
+
+
+def _get(url: str, key: str = "") -> tuple[int, bytes]:
+    try:
+        request = urllib.request.Request(url, headers={"authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
 
 
 def test_doctor_says_where_the_log_is(sites: list[Site], tmp_path: Path) -> None:

@@ -3,10 +3,16 @@ log has."""
 
 from __future__ import annotations
 
+import errno
+import logging
+
 import psycopg
 from psycopg import errors
 
 from isthmus.errors import AuditUnavailable, IsthmusError, VerificationFailed
+from isthmus.governance.audit.postgres.connecting import told
+
+_log = logging.getLogger("isthmus")
 
 _KNOWN: tuple[tuple[type[psycopg.Error], str, str], ...] = (
     (
@@ -52,6 +58,13 @@ def unavailable(error: Exception) -> AuditUnavailable:
     if isinstance(error, OSError):
         return AuditUnavailable(f"The audit log cannot be written: {error.strerror or error}.")
     return AuditUnavailable("The audit database refused.", hint="The server's log says why; `isthmus doctor` looks.")
+
+
+def unreadable(error: psycopg.Error) -> OSError:
+    """The error of a reader, who may be anyone with a key: the server's log, or standard error, has the rest."""
+    _log.warning("The audit log's database: %s", told(error))
+    gone = isinstance(error, psycopg.OperationalError)
+    return OSError(errno.EIO, "its database cannot be reached" if gone else "its database refused")
 
 
 def lost(missing: int, covered: int) -> VerificationFailed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,8 @@ import psycopg
 from psycopg import errors
 
 from isthmus.governance.audit.layout import WIDTH, pack
-from isthmus.governance.audit.postgres.connecting import connect, told
+from isthmus.governance.audit.postgres.connecting import connect
+from isthmus.governance.audit.postgres.failures import unreadable
 from isthmus.governance.audit.postgres.schema import SCHEMA
 
 #: A reader that waits longer has lost its server.
@@ -68,7 +68,7 @@ class Rows:
                 except psycopg.Error as error:
                     self._drop()
                     if fresh:
-                        raise OSError(errno.EIO, told(error)) from error
+                        raise unreadable(error) from error
                     # the server may have been started anew since it was last asked
 
     def _rows(self, sql: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
