@@ -155,7 +155,9 @@ class VolatileFiles(Files):
         with self.disk.mutex:
             node = self.disk.node(fd)
             done = super().write(fd, data, offset)
-            node.pending.append((offset, data[:done]))
+            # a sector reaches the disk as it stands in memory, with what an earlier sync failed to write there
+            start, end = offset - offset % SECTOR, -(-(offset + done) // SECTOR) * SECTOR
+            node.pending.append((start, node.path.read_bytes()[start:end]))
             if node.path.name in SLOTS:
                 self.disk.published.append(data)
             return done
