@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -132,6 +133,8 @@ async def test_a_log_that_failed_comes_back_without_being_asked(tmp_path: Path, 
     await opened.append({"type": "t"}, flush=True)
     await opened.stop()
     check(tmp_path)
+    recovered = [event for event in map(json.loads, told(tmp_path)) if event["type"] == "log.recovered"]
+    assert recovered[-1]["refused"] == 1
 
 
 def test_a_shorter_note_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:

@@ -42,6 +42,20 @@ class _Wish:
     future: asyncio.Future[int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """The log cannot be written, since a moment of the monotonic clock; so many who waited were told."""
+
+    error: AuditUnavailable
+    since: float
+    refused: int = 0
+
+    def event(self) -> Event:
+        """What the log says of it once it can: to write that is also how it is tried."""
+        seconds = round(time.monotonic() - self.since)
+        return {"type": "log.recovered", "seconds": seconds, "refused": self.refused}
+
+
 class Log:
     """An :class:`isthmus.seams.AuditLog` and :class:`isthmus.seams.Part` over a sequencer.
 
@@ -53,7 +67,7 @@ class Log:
         self._sequencer, self._pace, self._due = sequencer, pace, 0.0
         self._queue: SimpleQueue[_Wish | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._failure: AuditUnavailable | None = None
+        self._outage: _Outage | None = None
 
     @classmethod
     def in_folder(cls, place: Place, clock: Clock, files: Files | None = None) -> Log:
@@ -96,23 +110,14 @@ class Log:
             view = self._view()
         return _receipt(view, index)
 
-    async def consistency(self, old: int) -> tuple[str, tuple[bytes, ...]]:
-        """The newest checkpoint's note, and PROOF(old, D[its size]), RFC 6962 section 2.1.2.
-
-        Raises :class:`IndexError` where the log is not as large as ``old``.
-        """
-        await self.flush()
-        view = self._view()
-        return view.note, merkle.consistency_proof(old, view.checkpoint.size, view.tree.node)
-
     def checkpoint(self) -> str:
         """The newest signed checkpoint of this process. Raises :class:`AuditUnavailable` before the first flush."""
         return self._view().note
 
     def check(self) -> None:
         """Raise what the last write raised, until one succeeds; :class:`AuditUnavailable` before the first."""
-        if self._failure is not None:
-            raise _told(self._failure)
+        if self._outage is not None:
+            raise _told(self._outage.error)
         self._view()
 
     def _view(self) -> View:
@@ -124,7 +129,7 @@ class Log:
         try:
             result = self._sequencer.write_now(event)
         except AuditUnavailable as error:
-            self._failure = error
+            self._failed(error, 1)
             self._ask(_Wish(None, 0, True, None))  # so that it is tried again
             raise
         if isinstance(result, IsthmusError):
@@ -146,7 +151,7 @@ class Log:
         going = True
         while going:
             wishes, going = self._gather()
-            if wishes or self._failure is not None:
+            if wishes or self._outage is not None:
                 self._commit(wishes)
         self._sequencer.close()
 
@@ -154,7 +159,7 @@ class Log:
         """All that wait when the next group may begin; false once the log is to stop."""
         wishes: list[_Wish] = []
         try:
-            wish = self._queue.get(timeout=_RETRY_S if self._failure is not None else None)
+            wish = self._queue.get(timeout=None if self._outage is None else _RETRY_S)
             time.sleep(max(0.0, self._due - time.monotonic()))
             while wish is not None:
                 wishes.append(wish)
@@ -168,17 +173,22 @@ class Log:
     def _commit(self, wishes: Sequence[_Wish]) -> None:
         """One group: everyone who waits is answered."""
         self._due = time.monotonic() + self._pace
-        events = [wish.event for wish in wishes if wish.event is not None]
-        flush = any(wish.flush for wish in wishes) or self._failure is not None
+        outage = [] if self._outage is None else [self._outage.event()]
+        events = [*outage, *(wish.event for wish in wishes if wish.event is not None)]
+        flush = bool(outage) or any(wish.flush for wish in wishes)
         answers: list[_Answer]
         try:
-            results = iter(self._sequencer.commit(events, flush=flush))
+            results = iter(self._sequencer.commit(events, flush=flush)[len(outage) :])
             answers = [wish.index if wish.event is None else next(results) for wish in wishes]
-            self._failure = None
+            self._outage = None
         except BaseException as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
-            self._failure = _told(error)
+            self._failed(error, sum(wish.future is not None for wish in wishes))
             answers = [_told(error) for _ in wishes]
         _deliver(wishes, answers)
+
+    def _failed(self, error: BaseException, refused: int) -> None:
+        before = self._outage or _Outage(_told(error), time.monotonic())
+        self._outage = _Outage(_told(error), before.since, before.refused + refused)
 
 
 def _told(error: BaseException) -> AuditUnavailable:

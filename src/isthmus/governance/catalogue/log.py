@@ -25,6 +25,13 @@ class Repaired(Entry, frozen=True, kw_only=True, tag="log.repaired"):
     bytes: Annotated[Count, Meta(description="How many bytes of it were there.")]
 
 
+class Recovered(Entry, frozen=True, kw_only=True, tag="log.recovered"):
+    """The log can be written again. Meanwhile nothing was answered: whoever asked was refused."""
+
+    seconds: Annotated[Count, Meta(description="How long it could not be written, to this process's knowledge.")]
+    refused: Annotated[Count, Meta(description="How many entries could not be written, or not put on disk.")]
+
+
 class WitnessRefused(Entry, frozen=True, kw_only=True, tag="witness.refused"):
     """A witness does not cosign: what it has cosigned before is not what the log holds now. An alarm, recorded once
     until it cosigns again."""
@@ -35,4 +42,4 @@ class WitnessRefused(Entry, frozen=True, kw_only=True, tag="witness.refused"):
     cosigned: Annotated[Count | None, Meta(description="The size that it cosigned last, where it tells.")]
 
 
-TYPES = (KeyRotated, Repaired, WitnessRefused)
+TYPES = (KeyRotated, Repaired, Recovered, WitnessRefused)
