@@ -26,4 +26,4 @@ def rotate_key(
 def _render(console: Console, vkey: str, size: int) -> None:
     console.print(f"From {size} entries on, a new key signs the log. Its public form (vkey):")
     console.out(vkey)
-    console.print("Whoever holds the old one can go on with it: the rotation, signed by both, is in the log's folder.")
+    console.print("Whoever holds the old one can go on with it: the rotation, signed by both, is kept with the log.")

@@ -203,14 +203,14 @@ class Journal:
         self._lock.close()
 
     def _catch_up(self) -> None:
-        if self._tail is None:
+        if self._tail is None or self._tail.read_on():  # torn: what is known is checked again before it is cut
             self._load()
-        elif torn := self._tail.read_on():
-            self._repair(torn, self._tail)
 
     def _load(self) -> None:
         """Read the files: numbered as they are checked."""
         folder = self._place.folder
+        if self._tail is not None:
+            self._tail.close()
         # (1) the key, and the checkpoint that it signed last
         held = read_checkpoint(Folder(folder), self._current().verifier)
         size = held.checkpoint.size if held else 0

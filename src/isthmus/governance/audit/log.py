@@ -20,6 +20,7 @@ from isthmus.errors import AuditUnavailable, IsthmusError
 from isthmus.governance.audit import merkle
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.layout import WIDTH
 from isthmus.governance.audit.sequencer import Sequencer, View
 from isthmus.seams import Clock, Event, Receipt
 
@@ -108,6 +109,8 @@ class Log:
         if view is None or index >= view.checkpoint.size:
             await self.flush()
             view = self._view()
+        if index // WIDTH < view.checkpoint.size // WIDTH:  # not all in memory: storage is read
+            return await asyncio.to_thread(_receipt, view, index)
         return _receipt(view, index)
 
     def checkpoint(self) -> str:
