@@ -23,8 +23,8 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.clock import SystemClock
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 
 EVENT = {
     "type": "outcome",

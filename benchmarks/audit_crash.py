@@ -21,9 +21,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
 
 WRITER = Path(__file__).resolve().parents[1] / "tests" / "faults" / "audit_writer.py"
 

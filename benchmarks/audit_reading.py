@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from isthmus.governance.audit.answers.moments import Span
+from isthmus.governance.audit.answers.search import Query, Scan, oldest_first
+from isthmus.governance.audit.answers.sent import Recipient, count_sent
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
-from isthmus.governance.audit.moments import Span
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Query, Scan, oldest_first
-from isthmus.governance.audit.sent import Recipient, count_sent
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal, Place
 
 _BATCH = 10_000
 

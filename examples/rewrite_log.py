@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 from isthmus.config import Home
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
-from isthmus.governance.audit.export import write_export
-from isthmus.governance.audit.keys import load_key
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.reading.export import write_export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.keys import load_key
 
 
 def rewrite(home: Home, target: Path, index: int, change: dict[str, object]) -> str:

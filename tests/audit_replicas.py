@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 from isthmus.clock import SystemClock
-from isthmus.governance.audit.log import Log
 from isthmus.governance.audit.postgres.identity import Place
 from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
 from isthmus.governance.audit.postgres.storage import Rows
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.verification import Verified, verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import Verified, verify
+from isthmus.governance.audit.writing.log import Log
 
 ORIGIN = "example.org/log"
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer, Verifier
-from isthmus.governance.audit.cosignature import CosignatureVerifier
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.note import Note, signatures
-from isthmus.governance.audit.submission import Submission
-from isthmus.governance.audit.witness import Answer, Witness
-from isthmus.governance.audit.witness_state import WitnessState
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
+from isthmus.governance.audit.notes.cosignature import CosignatureVerifier
+from isthmus.governance.audit.notes.note import Note, signatures
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.witness.state import WitnessState
+from isthmus.governance.audit.witness.submission import Submission
+from isthmus.governance.audit.witness.witness import Answer, Witness
 
 ORIGIN = "example.org/log"
 #: When every cosignature of these tests is made.

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
-from isthmus.governance.audit.layout import WIDTH, pack
-from isthmus.governance.audit.merkle import Frontier, leaf_hash
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.tree.layout import WIDTH, pack
+from isthmus.governance.audit.tree.merkle import Frontier, leaf_hash
 
 SIGNER = Signer("example.org/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
@@ -23,7 +23,7 @@ def root(entries: Sequence[bytes]) -> bytes:
 
 @dataclass
 class Memory:
-    """A :class:`isthmus.governance.audit.storage.Storage` of ``entries``, the first ``signed`` of them signed for."""
+    """A ``Storage`` of ``entries``, the first ``signed`` of them signed for."""
 
     entries: Sequence[bytes]
     signed: int

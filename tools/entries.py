@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from isthmus.governance import catalogue
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 EXAMPLES = DOCS / "audit-entries.jsonl"

@@ -34,13 +34,13 @@ from isthmus.data.vault import Vault, open_vault
 from isthmus.errors import AuditUnavailable, ConfigInvalid
 from isthmus.governance import logs
 from isthmus.governance.audit.commitments import commitment
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader as LogReader
-from isthmus.governance.audit.rotating import Rotated
-from isthmus.governance.audit.storage import Storage
-from isthmus.governance.audit.witness_client import witness_client
-from isthmus.governance.audit.witnessed import Witnessed
-from isthmus.governance.audit.witnessing import Witnessing
+from isthmus.governance.audit.reading.reader import Reader as LogReader
+from isthmus.governance.audit.tree.storage import Storage
+from isthmus.governance.audit.witness.client import witness_client
+from isthmus.governance.audit.witness.witnessed import Witnessed
+from isthmus.governance.audit.witness.witnessing import Witnessing
+from isthmus.governance.audit.writing.log import Log
+from isthmus.governance.audit.writing.rotating import Rotated
 from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder

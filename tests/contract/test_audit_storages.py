@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from audit_replicas import place, sequencer
-from isthmus.governance.audit.export import export
-from isthmus.governance.audit.layout import number
 from isthmus.governance.audit.postgres.storage import Rows
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.serving import Address, Site
-from isthmus.governance.audit.storage import Folder, Storage
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.serving import Address, Site
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.layout import number
+from isthmus.governance.audit.tree.storage import Folder, Storage
 
 SIZE = 600
 ADDRESSES = [

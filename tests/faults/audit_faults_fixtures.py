@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import Verified, verify
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.verification import Verified, verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 
 
 @dataclass

@@ -18,7 +18,7 @@ from threading import RLock
 from typing import TypeAlias
 
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.storage import SLOTS
+from isthmus.governance.audit.tree.storage import SLOTS
 
 SECTOR = 512
 

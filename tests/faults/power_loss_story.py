@@ -12,10 +12,10 @@ from audit_faults_fixtures import log, told
 from power_loss_fixtures import Disk, VolatileFiles
 
 from isthmus.errors import AuditUnavailable, VerificationFailed
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.log import Log
 
 #: Acknowledged as flushed: index and name.
 Told = dict[int, str]

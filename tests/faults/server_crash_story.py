@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flow.served import VENDOR_KEY, Site, Vendor
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify, verify_receipt
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify, verify_receipt
+from isthmus.governance.audit.tree.storage import Folder
 from isthmus.seams import Receipt
 
 CONFIG = """

@@ -10,10 +10,10 @@ from audit_faults_fixtures import SteppingClock, place, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.log import Log
 
 JUMPS = st.lists(st.integers(-3650, 3650), min_size=1, max_size=12)
 

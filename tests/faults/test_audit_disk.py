@@ -14,11 +14,11 @@ from audit_faults_fixtures import FaultyFiles, check, log, told
 
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.layout import WIDTH, bundle_path
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.layout import WIDTH, bundle_path
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.log import Log
 
 
 async def try_append(log: Log, name: str, acknowledged: dict[int, str], *, flush: bool) -> None:

@@ -14,14 +14,14 @@ import pytest
 from audit_faults_fixtures import FaultyFiles, SteppingClock, check, log, place, told
 
 from isthmus.errors import AuditUnavailable
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.keys import make_key
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.slots import Slots, size_of
-from isthmus.governance.audit.storage import SLOTS, Folder
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import SLOTS, Folder
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.keys import make_key
+from isthmus.governance.audit.writing.log import Log
+from isthmus.governance.audit.writing.slots import Slots, size_of
 
 
 @dataclass

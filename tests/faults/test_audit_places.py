@@ -16,11 +16,11 @@ from audit_faults_fixtures import FaultyFiles, SteppingClock, check, log, place,
 
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.log import Log
 
 EVENT = {"type": "t"}
 

@@ -15,7 +15,7 @@ from audit_faults_fixtures import check, log, told
 from power_loss_fixtures import Disk, VolatileFiles
 from power_loss_story import outlive
 
-from isthmus.governance.audit.layout import bundle_path
+from isthmus.governance.audit.tree.layout import bundle_path
 
 
 @pytest.mark.parametrize("seed", range(40))

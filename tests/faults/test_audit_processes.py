@@ -17,11 +17,11 @@ from audit_faults_fixtures import SteppingClock, check, log, place, told
 
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.lock import Lock
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.lock import Lock
 
 HERE = Path(__file__).parent
 CHILD = HERE / "audit_writer.py"

@@ -21,7 +21,7 @@ from wire_cutter import Cutter
 
 from audit_replicas import check, checkpoint, log, place, sequencer, told
 from isthmus.errors import AuditUnavailable
-from isthmus.governance.audit.reader import Signed
+from isthmus.governance.audit.reading.reader import Signed
 from postgres_server import FAST, Postgres, postgres
 
 Start: TypeAlias = "Callable[..., Writer]"

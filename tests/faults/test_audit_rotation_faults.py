@@ -17,14 +17,14 @@ import pytest
 from audit_faults_fixtures import FaultyFiles, SteppingClock, check, log, place, told
 
 from isthmus.errors import AuditUnavailable, VerificationFailed
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer, Verifier
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.keys import load_key
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.rotating import Rotated, rotate
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.keys import load_key
+from isthmus.governance.audit.writing.rotating import Rotated, rotate
 
 HERE = Path(__file__).parent
 
@@ -180,8 +180,8 @@ import os, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from audit_faults_fixtures import FaultyFiles, SteppingClock, place
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.rotating import rotate
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.rotating import rotate
 
 class Deadly(FaultyFiles):
     def _step(self, name):

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from flow.served import VENDOR_KEY, Site, Vendor, vendor
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.policy.policyset import STARTER
 
 MARK = "qzxvmark"

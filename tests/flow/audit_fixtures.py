@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flow.served import Site
 from isthmus.config import Home
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.writing.journal import Journal, Place
 
 ORIGIN = "example.org/log"
 CONFIG = f"""

@@ -13,11 +13,11 @@ from pathlib import Path
 from flow.audit_fixtures import ORIGIN, fill
 from isthmus.clock import SystemClock
 from isthmus.config import Home
-from isthmus.governance.audit.export import export
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 from isthmus.seams import Receipt
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 
 
 class Now:

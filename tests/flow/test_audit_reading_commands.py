@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main
-from isthmus.governance.audit.layout import bundle_path
-from isthmus.governance.audit.stored import StoredTree
+from isthmus.governance.audit.tree.layout import bundle_path
+from isthmus.governance.audit.tree.stored import StoredTree
 from unit.audit_reading_fixtures import HOSTILE, RAW, call, ended, write
 
 STYLES = re.compile(r"\x1b\[[0-9;]*m")  # what Rich itself writes
@@ -192,7 +192,7 @@ def test_json_lines_on_a_terminal_spell_what_it_would_obey(hostile: str) -> None
 def test_each_line_is_what_was_hashed(home: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["audit", "events"]) == 0
     lines = capfdbinary.readouterr().out.removesuffix(b"\n").split(b"\n")
-    from isthmus.governance.audit.storage import Folder
+    from isthmus.governance.audit.tree.storage import Folder
 
     leaves = StoredTree(Folder(home / "audit")).hashes(0, 0, 7)
     assert [hashlib.sha256(b"\x00" + line).digest() for line in lines] == leaves

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from audit_replicas import place, sequencer
-from isthmus.governance.audit.evidence import write_evidence
-from isthmus.governance.audit.moments import Span
-from isthmus.governance.audit.pages import newest_page
+from isthmus.governance.audit.answers.evidence import write_evidence
+from isthmus.governance.audit.answers.moments import Span
+from isthmus.governance.audit.answers.pages import newest_page
+from isthmus.governance.audit.answers.search import Query, Scan, newest_first, oldest_first
+from isthmus.governance.audit.answers.sent import Recipient, count_sent
 from isthmus.governance.audit.postgres.storage import Rows
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Query, Scan, newest_first, oldest_first
-from isthmus.governance.audit.sent import Recipient, count_sent
+from isthmus.governance.audit.reading.reader import Reader
 from postgres_server import postgres
 from unit.audit_reading_fixtures import call, ended
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from flow.strangers_fixtures import ROOT, SIZES, Auditor, Auditors
-from isthmus.governance.audit.layout import pack, unpack
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import pack, unpack
+from isthmus.governance.audit.tree.storage import Folder
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="NEEDS openssl, which is not installed")
 

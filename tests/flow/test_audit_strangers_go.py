@@ -14,9 +14,9 @@ import pytest
 
 from flow.audit_fixtures import site, static
 from flow.strangers_fixtures import ROOT, SIZES, Auditor, Auditors
-from isthmus.governance.audit import proofs
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.stored import StoredTree
+from isthmus.governance.audit.tree import proofs
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.tree.stored import StoredTree
 
 GO_SOURCES = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb")
 

@@ -13,14 +13,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flow.audit_fixtures import fill, get, site
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.checkpoint import Checkpoint, Verifier
-from isthmus.governance.audit.cosignature import Cosigner
-from isthmus.governance.audit.layout import unpack
-from isthmus.governance.audit.note import Note
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.witnessed import Witnessed
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Verifier
+from isthmus.governance.audit.notes.cosignature import Cosigner
+from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.layout import unpack
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.witness.witnessed import Witnessed
 
 SIZE = 600
 

@@ -19,12 +19,12 @@ from audit_witness_fixtures import MemoryLog
 from flow.audit_fixtures import fill, get, site
 from flow.served import Site
 from flow.witness_fixtures import WitnessProcess, watched_by, witness_process
-from isthmus.governance.audit.checkpoint import Verifier
-from isthmus.governance.audit.cosignature import CosignatureVerifier
-from isthmus.governance.audit.note import Note
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.witnessed import Witnessed
+from isthmus.governance.audit.notes.checkpoint import Verifier
+from isthmus.governance.audit.notes.cosignature import CosignatureVerifier
+from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.witness.witnessed import Witnessed
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,7 +22,7 @@ from isthmus.cli.doctor import render
 from isthmus.config import Home, Settings, parse
 from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
+from isthmus.governance.audit.writing.journal import Journal, Place
 from unit.test_weights_fit import FACTS, header
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from isthmus.cli import main
 from isthmus.errors import DigestMismatch, ModelUnavailable
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
 from isthmus.models.weights import Store
 from isthmus.models.weights.digests import no_progress
 from isthmus.models.weights.hub import Hub

@@ -16,9 +16,9 @@ import pytest
 
 from flow.audit_fixtures import site
 from flow.strangers_fixtures import ROOT, Auditor, Auditors
-from isthmus.governance.audit import proofs
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.stored import StoredTree
+from isthmus.governance.audit.tree import proofs
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.tree.stored import StoredTree
 
 PAGE = ROOT / "docs" / "verify-it-yourself.md"
 TOOLS = "sh openssl base64 cat cp cut grep head mkdir sed tail"

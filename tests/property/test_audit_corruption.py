@@ -22,17 +22,17 @@ from hypothesis import strategies as st
 
 from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
 from isthmus.governance.audit import verify as page
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
-from isthmus.governance.audit.export import export
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
-from isthmus.governance.audit.keys import load_key
-from isthmus.governance.audit.layout import WIDTH, bundle_path, pack, tile_path
-from isthmus.governance.audit.merkle import Frontier, leaf_hash
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.stored import subtree
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.layout import WIDTH, bundle_path, pack, tile_path
+from isthmus.governance.audit.tree.merkle import Frontier, leaf_hash
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.tree.stored import subtree
+from isthmus.governance.audit.writing.journal import Journal, Place
+from isthmus.governance.audit.writing.keys import load_key
 
 #: Around each border of a bundle, and between.
 SIZES = st.one_of(st.sampled_from([1, 2, 3, 255, 256, 257, 511, 512, 513]), st.integers(1, 700))

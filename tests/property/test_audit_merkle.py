@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.governance.audit import merkle
+from isthmus.governance.audit.tree import merkle
 
 LEAVES = [merkle.leaf_hash(str(i).encode()) for i in range(70)]
 

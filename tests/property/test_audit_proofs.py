@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import NotFound
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.layout import WIDTH, number, unpack
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.serving import Address, Site
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.serving import Address, Site
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.layout import WIDTH, number, unpack
 from memory_storage import Memory, root
 
 ENTRIES = [json.dumps({"seq": i, "time": "2026-03-14T00:00:00.000000Z", "type": "t"}).encode() for i in range(900)]

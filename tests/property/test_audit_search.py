@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.governance.audit.entries import encode
-from isthmus.governance.audit.moments import Span
-from isthmus.governance.audit.search import FIELDS, Query, Scan
-from isthmus.governance.audit.story import tell
-from isthmus.governance.audit.tally import Tally
+from isthmus.governance.audit.answers.moments import Span
+from isthmus.governance.audit.answers.search import FIELDS, Query, Scan
+from isthmus.governance.audit.answers.story import tell
+from isthmus.governance.audit.answers.tally import Tally
+from isthmus.governance.audit.tree.entries import encode
 from isthmus.labels import Level
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,11 +8,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.files import Files, make_folders, replace, tile_keeper
-from isthmus.governance.audit.layout import WIDTH, bundle_path, number, pack, tile_path, unpack
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.tree import Tree
+from isthmus.governance.audit.files import Files, make_folders, replace
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.layout import WIDTH, bundle_path, number, pack, tile_path, unpack
+from isthmus.governance.audit.tree.storage import Folder, tile_keeper
+from isthmus.governance.audit.tree.tree import Tree
 
 ENTRIES = [f"entry {i}".encode() for i in range(1400)]
 LEAVES = [merkle.leaf_hash(entry) for entry in ENTRIES]

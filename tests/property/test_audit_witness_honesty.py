@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audit_witness_fixtures import MemoryLog, cosigned, witness_in
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.witness import Witness
+from isthmus.governance.audit.witness.witness import Witness
 
 _SIZES = st.integers(0, 9)
 #: Which history grows or forks, where, what the client claims to continue from, and whether the witness is restarted.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal, Place
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 #: What draws on a terminal, or hides in it: an escape, its one-character form, a bell, a carriage return, a new line,

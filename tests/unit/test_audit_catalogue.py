@@ -82,9 +82,7 @@ def _spelt(value: ast.expr, constants: dict[str, str], path: Path) -> Iterator[s
 
 def test_what_the_source_writes_is_declared() -> None:
     undeclared = {type: place for type, place in _written().items() if type not in DECLARED}
-    assert not undeclared, (
-        "declare it in governance/catalogue, and give an example with `python -m tools.entries`"
-    )
+    assert not undeclared, "declare it in governance/catalogue, and give an example with `python -m tools.entries`"
 
 
 def test_what_is_declared_is_written() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.errors import VerificationFailed
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer, Verifier
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = Signer("example.org/log", KEY)

@@ -18,19 +18,19 @@ import pytest
 
 from audit_replicas import ORIGIN, check, checkpoint, log, place, sequencer, told
 from isthmus.errors import AuditUnavailable, ConfigInvalid, InvalidRequest, NotFound, VerificationFailed
-from isthmus.governance.audit.checkpoint import Verifier
-from isthmus.governance.audit.export import export
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal
-from isthmus.governance.audit.journal import Place as FolderPlace
-from isthmus.governance.audit.keys import make_key
+from isthmus.governance.audit.notes.checkpoint import Verifier
 from isthmus.governance.audit.postgres.connecting import connect
 from isthmus.governance.audit.postgres.schema import script
 from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
 from isthmus.governance.audit.postgres.storage import Rows
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify, verify_receipt
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.verification import verify, verify_receipt
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Journal
+from isthmus.governance.audit.writing.journal import Place as FolderPlace
+from isthmus.governance.audit.writing.keys import make_key
 from postgres_server import Postgres
 
 

@@ -18,10 +18,10 @@ from isthmus.config import Settings, parse
 from isthmus.data.database import Database
 from isthmus.data.places import Places
 from isthmus.errors import AuditUnavailable, PolicyInvalid
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.settings import MOST_BYTES, address, canonical, changed, form

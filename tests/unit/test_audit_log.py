@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, VerificationFailed
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.entries import decode, encode
-from isthmus.governance.audit.export import export
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.keys import load_key, make_key
-from isthmus.governance.audit.layout import LARGEST, WIDTH, bundle_path, pack, tile_path, unpack
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify, verify_receipt
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import verify, verify_receipt
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.entries import decode, encode
+from isthmus.governance.audit.tree.layout import LARGEST, WIDTH, bundle_path, pack, tile_path, unpack
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.keys import load_key, make_key
+from isthmus.governance.audit.writing.log import Log
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
-from isthmus.governance.audit.layout import bundle_path
-from isthmus.governance.audit.moments import Span, moment, span
-from isthmus.governance.audit.pages import MOST_READ, newest_page, oldest_page
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Found, Query, Scan, newest_first, oldest_first, signed_size
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.story import Story, tell
+from isthmus.governance.audit.answers.moments import Span, moment, span
+from isthmus.governance.audit.answers.pages import MOST_READ, newest_page, oldest_page
+from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first, signed_size
+from isthmus.governance.audit.answers.story import Story, tell
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import bundle_path
+from isthmus.governance.audit.tree.storage import Folder
 from unit.audit_reading_fixtures import START, call, ended, write
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.errors import VerificationFailed
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer, Verifier
-from isthmus.governance.audit.rotation import Rotation, is_rotation, sign, trusted
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
+from isthmus.governance.audit.notes.rotation import Rotation, is_rotation, sign, trusted
 
 NAME = "example.org/log"
 FIRST, SECOND, THIRD, OTHER = (Signer(NAME, Ed25519PrivateKey.generate()) for _ in range(4))

@@ -15,13 +15,13 @@ import pytest
 
 from isthmus.cards import Card
 from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
-from isthmus.governance.audit.evidence import write_evidence
-from isthmus.governance.audit.export import export
-from isthmus.governance.audit.layout import bundle_path
-from isthmus.governance.audit.moments import Span
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.sent import Recipient, Sent, count_sent, recipient
-from isthmus.governance.audit.tlogproof import Proof
+from isthmus.governance.audit.answers.evidence import write_evidence
+from isthmus.governance.audit.answers.moments import Span
+from isthmus.governance.audit.answers.sent import Recipient, Sent, count_sent, recipient
+from isthmus.governance.audit.notes.tlogproof import Proof
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import bundle_path
 from unit.audit_reading_fixtures import call, ended, write
 
 ROOT = Path(__file__).resolve().parents[2]

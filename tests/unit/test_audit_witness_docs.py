@@ -8,9 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from audit_witness_fixtures import NOW, MemoryLog, key, witness_in
-from isthmus.governance.audit.checkpoint import Signer
-from isthmus.governance.audit.cosignature import Cosigner
-from isthmus.governance.audit.rotation import sign
+from isthmus.governance.audit.notes.checkpoint import Signer
+from isthmus.governance.audit.notes.cosignature import Cosigner
+from isthmus.governance.audit.notes.rotation import sign
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "witness.md"
 

@@ -10,14 +10,14 @@ import pytest
 
 from audit_witness_fixtures import NOW, ORIGIN, MemoryLog, cosigned, key, witness_in
 from isthmus.errors import AuditUnavailable, ConfigInvalid, VerificationFailed
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer, Verifier
-from isthmus.governance.audit.cosignature import CosignatureVerifier, Cosigner
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.note import Note
-from isthmus.governance.audit.rotation import sign
-from isthmus.governance.audit.submission import SIZE, Submission
-from isthmus.governance.audit.witness import Witness
-from isthmus.governance.audit.witness_state import WitnessState
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
+from isthmus.governance.audit.notes.cosignature import CosignatureVerifier, Cosigner
+from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.notes.rotation import sign
+from isthmus.governance.audit.witness.state import WitnessState
+from isthmus.governance.audit.witness.submission import SIZE, Submission
+from isthmus.governance.audit.witness.witness import Witness
 
 
 @pytest.fixture

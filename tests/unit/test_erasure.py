@@ -15,10 +15,10 @@ from isthmus.config import Home
 from isthmus.data.keys import Keys
 from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, StoreUnavailable
 from isthmus.governance.audit import verify as verifier
-from isthmus.governance.audit.export import export
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
-from isthmus.governance.audit.verification import verify
+from isthmus.governance.audit.reading.export import export
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.storage import Folder
 from isthmus.orchestration.disclosure import disclosed, trail
 from isthmus.orchestration.erasure import Erasures
 from isthmus.orchestration.retention import Custodian

@@ -17,10 +17,10 @@ from isthmus.data.database import Database
 from isthmus.data.sealing import unwrap
 from isthmus.data.vault import Vault, open_vault
 from isthmus.governance.audit.commitments import commitment
-from isthmus.governance.audit.journal import Place
-from isthmus.governance.audit.log import Log
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.journal import Place
+from isthmus.governance.audit.writing.log import Log
 from isthmus.orchestration.erasure import Erasures
 from isthmus.orchestration.retention import Retention
 

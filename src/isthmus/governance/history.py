@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from isthmus.errors import NotFound
-from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.layout import WIDTH
-from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.entries import decode
+from isthmus.governance.audit.tree.layout import WIDTH
 
 
 class Places(Protocol):

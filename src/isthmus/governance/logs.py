@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from isthmus.config import Home, Settings, secret
 from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
-from isthmus.governance.audit.journal import Journal, Place
-from isthmus.governance.audit.rotating import Rotated
-from isthmus.governance.audit.rotating import rotate as rotate_folder
-from isthmus.governance.audit.sequencer import Sequencer
-from isthmus.governance.audit.storage import Folder, Storage
+from isthmus.governance.audit.tree.storage import Folder, Storage
+from isthmus.governance.audit.writing.journal import Journal, Place
+from isthmus.governance.audit.writing.rotating import Rotated
+from isthmus.governance.audit.writing.rotating import rotate as rotate_folder
+from isthmus.governance.audit.writing.sequencer import Sequencer
 
 if TYPE_CHECKING:
     from isthmus.governance.audit.postgres.identity import Place as DatabasePlace

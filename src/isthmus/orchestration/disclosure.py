@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from isthmus.errors import NotFound
 from isthmus.governance.audit.commitments import opens
-from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.entries import decode
 from isthmus.orchestration.erasure import ERASED
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from isthmus.errors import InvalidRequest, NotFound
-from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.reader import Reader
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.entries import decode
 from isthmus.seams import AuditLog, Clock
 
 REQUESTED, ERASED = "erasure.requested", "subject.erased"

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from isthmus.errors import InvalidRequest, IsthmusError, NotFound
-from isthmus.governance.audit.serving import Site
+from isthmus.governance.audit.reading.serving import Site
 from isthmus.server import http
 from isthmus.server.auth import KeyAuthenticator, OpenDoor
 from isthmus.server.door import Door, Handler

@@ -11,8 +11,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from isthmus.errors import IsthmusError
-from isthmus.governance.audit.note import LARGEST
-from isthmus.governance.audit.witness import Answer, Witness
+from isthmus.governance.audit.notes.note import LARGEST
+from isthmus.governance.audit.witness.witness import Answer, Witness
 
 _log = logging.getLogger("isthmus.witness")
 #: The proof is 63 lines of 45 bytes at most.

@@ -16,13 +16,13 @@ from rich.markup import escape
 from isthmus.cli.audit.opening import key, open_log, open_witnessed
 from isthmus.cli.terminal import Config, Json, progress, show
 from isthmus.errors import InvalidRequest
-from isthmus.governance.audit.cosignature import CosignatureVerifier
-from isthmus.governance.audit.export import export as write
-from isthmus.governance.audit.note import Note
-from isthmus.governance.audit.reader import Reader, Signed
-from isthmus.governance.audit.verification import Verified, verify_receipt
-from isthmus.governance.audit.verification import verify as check
-from isthmus.governance.audit.witnessed import Witnessed
+from isthmus.governance.audit.notes.cosignature import CosignatureVerifier
+from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.reading.export import export as write
+from isthmus.governance.audit.reading.reader import Reader, Signed
+from isthmus.governance.audit.reading.verification import Verified, verify_receipt
+from isthmus.governance.audit.reading.verification import verify as check
+from isthmus.governance.audit.witness.witnessed import Witnessed
 from isthmus.seams import Receipt
 
 #: Begins each signature of a signed note (https://c2sp.org/signed-note).

@@ -16,9 +16,9 @@ from isthmus.cli.audit import lines
 from isthmus.cli.audit.opening import open_log
 from isthmus.cli.terminal import Config
 from isthmus.errors import NotFound, VerificationFailed
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Query, Scan, oldest_first, signed_size
-from isthmus.governance.audit.storage import Storage
+from isthmus.governance.audit.answers.search import Query, Scan, oldest_first, signed_size
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import Storage
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

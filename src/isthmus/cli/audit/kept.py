@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isthmus.governance.audit import facts
-from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.evidence import chosen
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.sent import Sent
+from isthmus.governance.audit.answers import facts
+from isthmus.governance.audit.answers.evidence import chosen
+from isthmus.governance.audit.answers.sent import Sent
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.entries import decode
 from isthmus.principals import operator
 
 if TYPE_CHECKING:

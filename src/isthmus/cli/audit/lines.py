@@ -13,9 +13,9 @@ from rich.text import Text
 
 from isthmus.cli.terminal import visible
 from isthmus.errors import VerificationFailed
-from isthmus.governance.audit import facts
-from isthmus.governance.audit.facts import Event
-from isthmus.governance.audit.search import Found
+from isthmus.governance.audit.answers import facts
+from isthmus.governance.audit.answers.facts import Event
+from isthmus.governance.audit.answers.search import Found
 
 _COLUMNS = ("entry", "time (UTC)", "what", "who", "about", "label", "how it ended", "request")
 _WIDE = 130  # characters, from which a row fits into a line

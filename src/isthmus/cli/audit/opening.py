@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from isthmus.cli.terminal import configuration
 from isthmus.errors import InvalidRequest, VerificationFailed
-from isthmus.governance.audit.checkpoint import Verifier
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.witnessed import Witnessed
+from isthmus.governance.audit.notes.checkpoint import Verifier
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.witness.witnessed import Witnessed
 from isthmus.governance.logs import storage
 
 _Key = TypeVar("_Key")

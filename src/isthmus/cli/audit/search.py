@@ -16,9 +16,9 @@ from isthmus.cli.audit.opening import open_log
 from isthmus.cli.audit.scanning import bar, warn_of_broken
 from isthmus.cli.terminal import Config, Json, show
 from isthmus.errors import InvalidRequest
-from isthmus.governance.audit.moments import span
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Found, Query, Scan, newest_first, oldest_first, signed_size
+from isthmus.governance.audit.answers.moments import span
+from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first, signed_size
+from isthmus.governance.audit.reading.reader import Reader
 from isthmus.labels import Level
 
 #: Without --last there is no limit.

@@ -20,11 +20,11 @@ from isthmus.cli.audit.scanning import bar, warn_of_broken
 from isthmus.cli.audit.search import Since, Until
 from isthmus.cli.terminal import Config, Json, configuration, show, visible
 from isthmus.errors import InvalidRequest
-from isthmus.governance.audit.evidence import write_evidence
-from isthmus.governance.audit.moments import span
-from isthmus.governance.audit.search import signed_size
-from isthmus.governance.audit.sent import Sent, count_sent, recipient
-from isthmus.governance.audit.tally import UNKNOWN, Figures
+from isthmus.governance.audit.answers.evidence import write_evidence
+from isthmus.governance.audit.answers.moments import span
+from isthmus.governance.audit.answers.search import signed_size
+from isthmus.governance.audit.answers.sent import Sent, count_sent, recipient
+from isthmus.governance.audit.answers.tally import UNKNOWN, Figures
 
 _MOST_NAMES = 12
 

@@ -17,10 +17,10 @@ from isthmus.cli.audit.opening import open_log
 from isthmus.cli.audit.scanning import bar, warn_of_broken
 from isthmus.cli.terminal import Config, Json, show, visible
 from isthmus.errors import NotFound
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import Found, Query, Scan, oldest_first, signed_size
-from isthmus.governance.audit.story import Step, Story, Tone, tell
-from isthmus.governance.audit.wording import plain
+from isthmus.governance.audit.answers.search import Found, Query, Scan, oldest_first, signed_size
+from isthmus.governance.audit.answers.story import Step, Story, Tone, tell
+from isthmus.governance.audit.answers.wording import plain
+from isthmus.governance.audit.reading.reader import Reader
 
 _STYLES: Mapping[Tone, str] = MappingProxyType(
     {"plain": "bold", "good": "bold green", "bad": "bold red", "open": "bold yellow"}

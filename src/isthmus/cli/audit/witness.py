@@ -14,7 +14,7 @@ from rich.console import Console
 from isthmus.cli.audit.opening import key
 from isthmus.cli.terminal import Json, show
 from isthmus.errors import ConfigInvalid
-from isthmus.governance.audit.checkpoint import Verifier
+from isthmus.governance.audit.notes.checkpoint import Verifier
 
 
 def witness(
@@ -34,8 +34,8 @@ def witness(
     """Serve a witness until Ctrl+C: it cosigns a log's checkpoints while each begins with the one before."""
     from isthmus.clock import SystemClock
     from isthmus.governance.audit.files import Files
-    from isthmus.governance.audit.witness import Witness
-    from isthmus.governance.audit.witness_state import WitnessState
+    from isthmus.governance.audit.witness.state import WitnessState
+    from isthmus.governance.audit.witness.witness import Witness
     from isthmus.server.witness import serve_witness
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

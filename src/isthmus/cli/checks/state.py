@@ -10,8 +10,8 @@ from pathlib import Path
 from isthmus.cli.checks.finding import Finding, Setup
 from isthmus.config import secret
 from isthmus.errors import IsthmusError, NotFound
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.storage import VKEY
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.storage import VKEY
 from isthmus.governance.logs import storage
 from isthmus.governance.policy.policyset import PolicySet, policy_folder
 

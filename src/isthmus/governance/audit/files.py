@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-
-from isthmus.governance.audit.layout import tile_path
 
 # macOS has no fdatasync.
 _sync = getattr(os, "fdatasync", os.fsync)
@@ -82,16 +78,3 @@ def make_folders(files: Files, folder: Path) -> None:
     except FileExistsError:  # another process made it first
         return
     sync_folder(files, folder.parent)
-
-
-def tile_keeper(folder: Path, files: Files) -> Callable[[int, int, bytes], None]:
-    """Stores full tiles in a folder. One that cannot be stored is computed again by whoever needs it."""
-
-    def keep(level: int, n: int, hashes: bytes) -> None:
-        path = tile_path(folder, level, n)
-        with suppress(OSError):
-            make_folders(files, path.parent)
-            replace(files, path, hashes)
-            sync_folder(files, path.parent)  # else the partial one before it may come back
-
-    return keep

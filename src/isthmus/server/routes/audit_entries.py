@@ -18,14 +18,14 @@ from starlette.types import Scope
 
 from isthmus.cards import Card
 from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, VerificationFailed
-from isthmus.governance.audit.merkle import leaf_hash
-from isthmus.governance.audit.moments import Span, span
-from isthmus.governance.audit.pages import newest_page, oldest_page
-from isthmus.governance.audit.reader import Reader
-from isthmus.governance.audit.search import FIELDS, Query, Scan, oldest_first, signed_size
-from isthmus.governance.audit.sent import count_sent, recipient
-from isthmus.governance.audit.storage import Storage
-from isthmus.governance.audit.story import tell
+from isthmus.governance.audit.answers.moments import Span, span
+from isthmus.governance.audit.answers.pages import newest_page, oldest_page
+from isthmus.governance.audit.answers.search import FIELDS, Query, Scan, oldest_first, signed_size
+from isthmus.governance.audit.answers.sent import count_sent, recipient
+from isthmus.governance.audit.answers.story import tell
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.merkle import leaf_hash
+from isthmus.governance.audit.tree.storage import Storage
 from isthmus.labels import Level
 from isthmus.principals import Principal
 

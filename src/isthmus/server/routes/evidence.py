@@ -13,9 +13,9 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from isthmus.errors import InvalidRequest, NotFound
-from isthmus.governance.audit.proofs import Consistency, Inclusion
-from isthmus.governance.audit.reader import Signed
-from isthmus.governance.audit.serving import Site
+from isthmus.governance.audit.reading.reader import Signed
+from isthmus.governance.audit.reading.serving import Site
+from isthmus.governance.audit.tree.proofs import Consistency, Inclusion
 from isthmus.principals import Principal
 from isthmus.seams import AuditLog
 

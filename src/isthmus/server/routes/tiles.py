@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from isthmus.errors import NotFound
-from isthmus.governance.audit.serving import Address, Site
+from isthmus.governance.audit.reading.serving import Address, Site
 from isthmus.principals import Principal
 
 #: A tile never changes. Whoever stands between must not keep it: it was given to a key.

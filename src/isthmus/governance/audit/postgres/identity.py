@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.errors import AuditUnavailable
-from isthmus.governance.audit.checkpoint import Signer, Verifier
 from isthmus.governance.audit.files import Files, sync_folder
-from isthmus.governance.audit.keys import finish_rotation, load_key, make_key
-from isthmus.governance.audit.rotation import trusted
-from isthmus.governance.audit.storage import Folder
+from isthmus.governance.audit.notes.checkpoint import Signer, Verifier
+from isthmus.governance.audit.notes.rotation import trusted
+from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.writing.keys import finish_rotation, load_key, make_key
 
 
 @dataclass(frozen=True, slots=True)

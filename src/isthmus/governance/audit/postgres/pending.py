@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from isthmus.governance.audit.storage import Storage
+from isthmus.governance.audit.tree.storage import Storage
 
 
 class Pending:
-    """A :class:`isthmus.governance.audit.storage.Storage`. A receipt may need a tile in the moment before it is
+    """A :class:`isthmus.governance.audit.tree.storage.Storage`. A receipt may need a tile in the moment before it is
     committed, from another thread."""
 
     def __init__(self, storage: Storage) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from isthmus.errors import AuditUnavailable
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
-from isthmus.governance.audit.keys import coming, load_key
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.notes.rotation import sign
 from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.identity import Place
 from isthmus.governance.audit.postgres.session import Call
-from isthmus.governance.audit.rotation import sign
+from isthmus.governance.audit.writing.keys import coming, load_key
 
 
 def next_signer(place: Place, old: Signer) -> Signer:

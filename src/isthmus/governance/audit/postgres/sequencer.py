@@ -17,9 +17,8 @@ from datetime import datetime
 import psycopg
 
 from isthmus.errors import AuditUnavailable, IsthmusError
-from isthmus.governance.audit.checkpoint import Checkpoint
-from isthmus.governance.audit.entries import encode
 from isthmus.governance.audit.files import Files, make_folders
+from isthmus.governance.audit.notes.checkpoint import Checkpoint
 from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.connecting import told
 from isthmus.governance.audit.postgres.failures import unavailable
@@ -29,15 +28,16 @@ from isthmus.governance.audit.postgres.session import Call, Session
 from isthmus.governance.audit.postgres.state import State, load
 from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.postgres.tables import PATIENCE_S, open_session
-from isthmus.governance.audit.rotating import Rotated
-from isthmus.governance.audit.sequencer import Result, View
-from isthmus.governance.audit.slots import Slots
+from isthmus.governance.audit.tree.entries import encode
+from isthmus.governance.audit.writing.rotating import Rotated
+from isthmus.governance.audit.writing.sequencer import Result, View
+from isthmus.governance.audit.writing.slots import Slots
 
 _log = logging.getLogger("isthmus")
 
 
 class DatabaseSequencer:
-    """A :class:`isthmus.governance.audit.sequencer.Sequencer`."""
+    """A :class:`isthmus.governance.audit.writing.sequencer.Sequencer`."""
 
     def __init__(self, place: Place, now: Callable[[], datetime], patience: float = PATIENCE_S) -> None:
         """``now`` gives aware datetimes; ``patience``: seconds to wait for a turn."""
@@ -83,8 +83,8 @@ class DatabaseSequencer:
         return result
 
     def rotate(self, *, by: str, why: str) -> Rotated:
-        """Let the key that lies beside the old one take over (:mod:`isthmus.governance.audit.rotation`); the old one is
-        destroyed, here now and on each other replica at its next turn. Raises :class:`AuditUnavailable`."""
+        """Let the key that lies beside the old one take over (:mod:`isthmus.governance.audit.notes.rotation`); the old
+        one is destroyed, here now and on each other replica at its next turn. Raises :class:`AuditUnavailable`."""
         with self._mutex, self._forgetting():
             session, state = self._turn()
             old, new = state.signer, next_signer(self._place, state.signer)

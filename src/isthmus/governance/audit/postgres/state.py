@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from isthmus.governance.audit import merkle
-from isthmus.governance.audit.checkpoint import Checkpoint, Signer
-from isthmus.governance.audit.entries import decode
-from isthmus.governance.audit.layout import WIDTH
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.failures import changed, lost, misplaced
 from isthmus.governance.audit.postgres.identity import Place, first_signer, signer_of
 from isthmus.governance.audit.postgres.pending import Pending
 from isthmus.governance.audit.postgres.session import Call, Row, Session
-from isthmus.governance.audit.reader import Signed, read_checkpoint
-from isthmus.governance.audit.sequencer import View
-from isthmus.governance.audit.storage import Folder, Storage
-from isthmus.governance.audit.tree import Tree
+from isthmus.governance.audit.reading.reader import Signed, read_checkpoint
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.entries import decode
+from isthmus.governance.audit.tree.layout import WIDTH
+from isthmus.governance.audit.tree.storage import Folder, Storage
+from isthmus.governance.audit.tree.tree import Tree
+from isthmus.governance.audit.writing.sequencer import View
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from isthmus.governance.audit.layout import WIDTH, pack
 from isthmus.governance.audit.postgres.connecting import connect
 from isthmus.governance.audit.postgres.failures import unreadable
 from isthmus.governance.audit.postgres.schema import SCHEMA
+from isthmus.governance.audit.tree.layout import WIDTH, pack
 
 #: A reader that waits longer has lost its server.
 _PATIENCE = "SET statement_timeout = '30s'"
@@ -24,7 +24,7 @@ _TILE = f"SELECT hashes FROM {SCHEMA}.tiles WHERE level = %s AND n = %s"  # noqa
 
 
 class Rows:
-    """A :class:`isthmus.governance.audit.storage.Storage` over a database, on a connection of its own.
+    """A :class:`isthmus.governance.audit.tree.storage.Storage` over a database, on a connection of its own.
 
     Safe to use from several threads. It connects when it is first asked, and again after the server was gone.
     """

@@ -1,0 +1,105 @@
+"""What a recipient received, as a folder that a stranger can check without the log: entries, each with its proof."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from isthmus.errors import InvalidRequest
+from isthmus.governance.audit.answers.search import oldest_first
+from isthmus.governance.audit.answers.sent import Sent
+from isthmus.governance.audit.notes.tlogproof import prove
+from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import WIDTH
+from isthmus.governance.audit.tree.merkle import leaf_hash
+from isthmus.governance.audit.tree.storage import CHECKPOINT, VKEY
+from isthmus.governance.audit.tree.tree import Tree
+
+_README = """What {to} received {when}, from the audit log {log}.
+
+    python3 verify_evidence.py . vkey [EXPORT]
+
+needs Python and openssl, nothing else. Take `vkey` from where you keep it, not from here: whoever made this folder
+could have made that too. Read verify_evidence.py first: it is a page.
+
+summary.json            what was counted: {attempts} attempts of {requests} requests
+entries/N.json          entry N of the log, exactly the bytes that were hashed
+entries/N.tlog-proof    the proof that it is in the log (C2SP tlog-proof: inclusion proof and checkpoint)
+checkpoint              the signed statement of size ({size}) and root (C2SP tlog-checkpoint)
+
+What it proves: each entry here is in the log at its place, as it was written, and the summary is what these entries
+add up to. An attempt counts from its intent on, which was on disk before the call, also where the call failed: it may
+have been received. A retry may have sent the same text again under one intent.
+
+What it does not prove: that there is no other entry, and that everything was logged. For the first, ask for an export
+(`isthmus audit export DIR`), check it with `python3 verify.py DIR vkey checkpoint`, and give it as EXPORT: then every
+entry of it that belongs here must be here. The second no log proves. Entries hold commitments in place of content.
+"""
+
+
+def write_evidence(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], object] = lambda _: None) -> int:
+    """Write the folder. Returns the number of entries in it; ``advance`` hears of each.
+
+    Raises :class:`InvalidRequest` where the folder is not empty or cannot be written, :class:`VerificationFailed`
+    where an entry does not lead to the checkpoint: then nothing is proved.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidRequest(f"{target} is there already.", hint="Name a folder that does not exist, or is empty.")
+    try:
+        return _write(reader, sent, target, advance)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Make room, or name another folder."
+        ) from error
+
+
+def _write(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], object]) -> int:
+    checkpoint, note = sent.signed.checkpoint, sent.signed.note
+    tree = _tree(reader, checkpoint.size)
+    entries = target / "entries"
+    entries.mkdir(parents=True)
+    for index, entry in chosen(reader, sent.tally.entries):
+        proof = prove(index, entry, checkpoint, note, tree.node)
+        (entries / f"{index}.json").write_bytes(entry)
+        (entries / f"{index}.tlog-proof").write_text(str(proof), encoding="utf8")
+        advance(1)
+    plain = sent.as_dict()
+    when = f"from {plain['from'] or 'the beginning'} until {plain['until'] or 'the checkpoint'}"
+    facts = {"log": checkpoint.origin, "size": checkpoint.size, "to": json.dumps(sent.to.name), "when": when}
+    totals = {"attempts": sent.tally.total.attempts, "requests": sent.tally.total.requests}
+    _put(target / "README.txt", _README.format(**facts, **totals))
+    _put(target / VKEY, f"{reader.verifier.vkey}\n")
+    _put(target / CHECKPOINT, note)
+    shutil.copyfile(Path(__file__).parents[1] / "verify_evidence.py", target / "verify_evidence.py")
+    _put(target / "summary.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    return len(sent.tally.entries)
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf8")
+
+
+def chosen(reader: Reader, indexes: list[int]) -> Iterator[tuple[int, bytes]]:
+    """The entries of those numbers, which rise; each bundle is read once."""
+    wanted = iter(indexes)
+    index = next(wanted, None)
+    while index is not None:
+        for at, entry in oldest_first(reader, index):
+            if at == index:
+                yield at, entry
+                index = next(wanted, None)
+            if index is None or index // WIDTH > at // WIDTH:
+                break
+
+
+def _tree(reader: Reader, size: int) -> Tree:
+    """The tree of the first ``size`` entries: what tiles hold of it is held against the signed root by each proof."""
+    bundles = size // WIDTH
+    tree = Tree(reader.storage, lambda *_: None, bundles)
+    for index, entry in oldest_first(reader, bundles * WIDTH):
+        if index == size:
+            break
+        tree.push(leaf_hash(entry))
+    return tree

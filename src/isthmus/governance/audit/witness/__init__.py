@@ -1,0 +1,1 @@
+"""Witnesses: our own, and the log's side of asking them."""

@@ -1,0 +1,120 @@
+"""What a witness keeps: its key, and for each log the newest checkpoint that it cosigned. A folder, of one process.
+
+::
+
+    key             Ed25519, PKCS #8 in PEM, mode 600
+    vkey            its public form
+    logs/HASH       JSON for a log: the note cosigned last, and the rotations of its key; HASH = SHA-256(origin)
+    evidence/…      two notes that a log signed and that contradict each other
+
+Whoever loses ``logs`` and keeps ``key`` could cosign a second tree: a witness whose state is lost begins anew, with a
+new key, in an empty folder. So both are in one place, and one without the other is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.errors import AuditUnavailable, ConfigInvalid, VerificationFailed
+from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
+from isthmus.governance.audit.notes.checkpoint import Checkpoint
+from isthmus.governance.audit.notes.cosignature import CosignatureVerifier, Cosigner
+from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.writing.keys import load_key, make_key
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A log as a witness saw it last; ``note`` is empty where it never cosigned one."""
+
+    size: int = 0
+    root: bytes = merkle.EMPTY
+    note: str = ""
+    rotations: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, note: str, rotations: tuple[str, ...]) -> Seen:
+        checkpoint = Checkpoint.parse(Note.parse(note).body)
+        return cls(checkpoint.size, checkpoint.root, note, rotations)
+
+
+class WitnessState:
+    """The folder, held by this process until :meth:`close`. Its methods raise :class:`OSError` where files fail."""
+
+    def __init__(self, folder: Path, files: Files) -> None:
+        """Raises :class:`ConfigInvalid` where another process holds it."""
+        self._folder, self._files = folder, files
+        make_folders(files, folder.absolute())
+        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise ConfigInvalid(
+                f"Another witness works in {folder}.", hint="Give each its own --state; one witness serves many logs."
+            ) from None
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    def cosigner(self, name: str | None = None) -> Cosigner:
+        """The witness's key, made at first use under ``name`` (``None``: the one it has, or a new one).
+
+        Raises :class:`ConfigInvalid` where the folder belongs to a witness of another name, or is only half there.
+        """
+        key, vkey, logs = self._folder / "key", self._folder / "vkey", self._folder / "logs"
+        if not vkey.exists():
+            make_folders(self._files, logs.absolute())
+            own = Cosigner(name or f"isthmus.local/witness-{secrets.token_hex(4)}", make_key(key, self._files))
+            replace(self._files, vkey, f"{own.verifier.vkey}\n".encode())
+            sync_folder(self._files, self._folder)
+            return own
+        known = CosignatureVerifier.parse(vkey.read_text(encoding="utf8"))
+        if name not in (None, known.name):
+            raise ConfigInvalid(f"This witness is called {known.name!r}, not {name!r}.", hint="Leave --name out.")
+        own = Cosigner(known.name, load_key(key))
+        if own.verifier != known or not logs.is_dir():
+            raise ConfigInvalid(
+                f"The state in {self._folder} is not whole.", hint="Begin a new witness, in an empty folder."
+            )
+        return own
+
+    def of(self, origin: str) -> Seen:
+        """The log as it was seen last. Raises :class:`AuditUnavailable` where that is damaged: nothing is guessed."""
+        try:
+            plain = json.loads(self._file(origin).read_bytes())
+            return Seen.of(plain["note"], tuple(plain["rotations"]))
+        except FileNotFoundError:
+            return Seen()
+        except (ValueError, KeyError, TypeError, VerificationFailed) as error:
+            raise AuditUnavailable(
+                f"The witness's state of {origin} is damaged.", hint="Begin a new witness, in an empty folder."
+            ) from error
+
+    def put(self, origin: str, seen: Seen) -> None:
+        """Durable on return."""
+        plain = {"origin": origin, "note": seen.note, "rotations": seen.rotations}
+        replace(self._files, self._file(origin), json.dumps(plain, ensure_ascii=False).encode())
+        sync_folder(self._files, self._folder / "logs")
+
+    def keep_evidence(self, origin: str, seen: Seen, note: str) -> None:
+        """Two checkpoints of one size that the log signed: anybody can see from them that it is not honest. The first
+        pair of each size is kept."""
+        path = self._folder / "evidence" / f"{_hash(origin)}-{seen.size}"
+        if not path.exists():
+            make_folders(self._files, path.parent.absolute())
+            replace(self._files, path, f"{seen.note}\n{note}".encode())
+
+    def _file(self, origin: str) -> Path:
+        return self._folder / "logs" / _hash(origin)
+
+
+def _hash(origin: str) -> str:
+    return hashlib.sha256(origin.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Writing a log: many tasks, one sequencer, many processes, one folder."""

@@ -1,0 +1,235 @@
+"""The log as the pipeline sees it: many tasks append, one thread flushes for all of them (group commit).
+
+An entry is written at once, by the task itself, where nobody is in the way: one system call. What must be on disk
+waits for the next group: a group begins at most every few milliseconds, so that under load one sync and one signature
+serve several requests, and a lone request does not wait at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from isthmus.errors import AuditUnavailable, IsthmusError
+from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.tree import merkle
+from isthmus.governance.audit.tree.layout import WIDTH
+from isthmus.governance.audit.writing.journal import Journal, Place
+from isthmus.governance.audit.writing.sequencer import Sequencer, View
+from isthmus.seams import Clock, Event, Receipt
+
+_Answer: TypeAlias = int | BaseException
+#: Wishes met in one go, at most: bounds the memory of a burst.
+_GROUP = 1024
+#: Groups begin at least so far apart. Measured by ``benchmarks/audit.py``: longer costs delay, shorter costs CPU.
+_PACE_S = 0.0025
+#: How often a log that failed tries whether it can be written again.
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wish:
+    """Somebody waits (``None``: nobody): for an event to be written (``None``: it is, at ``index``), for a flush."""
+
+    event: Mapping[str, object] | None
+    index: int
+    flush: bool
+    future: asyncio.Future[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """The log cannot be written, since a moment of the monotonic clock; so many who waited were told."""
+
+    error: AuditUnavailable
+    since: float
+    refused: int = 0
+
+    def event(self) -> Event:
+        """What the log says of it once it can: to write that is also how it is tried."""
+        seconds = round(time.monotonic() - self.since)
+        return {"type": "log.recovered", "seconds": seconds, "refused": self.refused}
+
+
+class Log:
+    """An :class:`isthmus.seams.AuditLog` and :class:`isthmus.seams.Part` over a sequencer.
+
+    It opens at the first append, or at ``start``; a closed log opens again when it is used.
+    """
+
+    def __init__(self, sequencer: Sequencer, pace: float = _PACE_S) -> None:
+        """``pace``: seconds from the beginning of a group to the next, at least."""
+        self._sequencer, self._pace, self._due = sequencer, pace, 0.0
+        self._queue: SimpleQueue[_Wish | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._outage: _Outage | None = None
+
+    @classmethod
+    def in_folder(cls, place: Place, clock: Clock, files: Files | None = None) -> Log:
+        """A log over a folder, which any number of processes may have open."""
+        return cls(Journal(place, clock.now, files or Files()))
+
+    async def start(self) -> None:
+        """Open the log, repair its end if a writer died, and sign. Raises :class:`AuditUnavailable`."""
+        await self.flush()
+
+    async def stop(self) -> None:
+        """Flush, and let go of the files."""
+        if self._thread is None:
+            return
+        with suppress(AuditUnavailable):  # whoever needed it was told
+            await self.flush()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._thread = None
+
+    async def append(self, event: Event, *, flush: bool) -> int:
+        """The entry's index, once it is written (and, with ``flush``, on disk). Raises :class:`AuditUnavailable`."""
+        index = self._write_now(event)
+        if index is None:
+            return await self._wish(event, 0, flush)
+        return await self._wish(None, index, flush) if flush else index
+
+    async def flush(self) -> None:
+        """Everything written before is on disk and signed for."""
+        await self._wish(None, 0, True)
+
+    async def receipt(self, index: int) -> Receipt:
+        """The proof that the entry is in the newest checkpoint; flushes if none covers it.
+
+        Raises :class:`IndexError` where there is no such entry.
+        """
+        view = self._sequencer.view
+        if view is None or index >= view.checkpoint.size:
+            await self.flush()
+            view = self._view()
+        if index // WIDTH < view.checkpoint.size // WIDTH:  # not all in memory: storage is read
+            return await asyncio.to_thread(_receipt, view, index)
+        return _receipt(view, index)
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint of this process. Raises :class:`AuditUnavailable` before the first flush."""
+        return self._view().note
+
+    def check(self) -> None:
+        """Raise what the last write raised, until one succeeds; :class:`AuditUnavailable` before the first."""
+        if self._outage is not None:
+            raise _told(self._outage.error)
+        self._view()
+
+    def _view(self) -> View:
+        if self._sequencer.view is None:
+            raise AuditUnavailable("The log has no checkpoint yet.", hint="Start the log first.")
+        return self._sequencer.view
+
+    def _write_now(self, event: Event) -> int | None:
+        try:
+            result = self._sequencer.write_now(event)
+        except AuditUnavailable as error:
+            self._failed(error, 1)
+            self._ask(_Wish(None, 0, True, None))  # so that it is tried again
+            raise
+        if isinstance(result, IsthmusError):
+            raise result
+        return result
+
+    async def _wish(self, event: Event | None, index: int, flush: bool) -> int:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ask(_Wish(event, index, flush, future))
+        return await future
+
+    def _ask(self, wish: _Wish) -> None:
+        if self._thread is None or not self._thread.is_alive():  # else whoever asks would wait for ever
+            self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
+            self._thread.start()
+        self._queue.put(wish)
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            wishes, going = self._gather()
+            if wishes or self._outage is not None:
+                self._commit(wishes)
+        self._sequencer.close()
+
+    def _gather(self) -> tuple[list[_Wish], bool]:
+        """All that wait when the next group may begin; false once the log is to stop."""
+        wishes: list[_Wish] = []
+        try:
+            wish = self._queue.get(timeout=None if self._outage is None else _RETRY_S)
+            time.sleep(max(0.0, self._due - time.monotonic()))
+            while wish is not None:
+                wishes.append(wish)
+                if len(wishes) == _GROUP:
+                    break
+                wish = self._queue.get_nowait()
+        except Empty:
+            return wishes, True
+        return wishes, wish is not None
+
+    def _commit(self, wishes: Sequence[_Wish]) -> None:
+        """One group: everyone who waits is answered."""
+        self._due = time.monotonic() + self._pace
+        outage = [] if self._outage is None else [self._outage.event()]
+        events = [*outage, *(wish.event for wish in wishes if wish.event is not None)]
+        flush = bool(outage) or any(wish.flush for wish in wishes)
+        answers: list[_Answer]
+        try:
+            results = iter(self._sequencer.commit(events, flush=flush)[len(outage) :])
+            answers = [wish.index if wish.event is None else next(results) for wish in wishes]
+            self._outage = None
+        except BaseException as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
+            self._failed(error, sum(wish.future is not None for wish in wishes))
+            answers = [_told(error) for _ in wishes]
+        _deliver(wishes, answers)
+
+    def _failed(self, error: BaseException, refused: int) -> None:
+        before = self._outage or _Outage(_told(error), time.monotonic())
+        self._outage = _Outage(_told(error), before.since, before.refused + refused)
+
+
+def _told(error: BaseException) -> AuditUnavailable:
+    """The error for one of those who wait: each gets its own, as a raised error carries its own traceback."""
+    if isinstance(error, IsthmusError):
+        return AuditUnavailable(error.message, hint=error.hint, details=error.details)
+    return AuditUnavailable(f"The audit log failed: {error!r}.")
+
+
+def _deliver(wishes: Sequence[_Wish], answers: Sequence[_Answer]) -> None:
+    """Wake those who wait: one call for each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], _Answer]]] = {}
+    for wish, answer in zip(wishes, answers, strict=True):
+        if wish.future is not None:
+            loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
+    for loop, settled in loops.items():
+        with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: list[tuple[asyncio.Future[int], _Answer]]) -> None:
+    for future, answer in settled:
+        if future.done():  # cancelled, or already told
+            continue
+        if isinstance(answer, int):
+            future.set_result(answer)
+        else:
+            future.set_exception(answer)
+
+
+def _receipt(view: View, index: int) -> Receipt:
+    proof = merkle.inclusion_proof(index, view.checkpoint.size, view.tree.node)
+    return Receipt(
+        log=view.checkpoint.origin,
+        index=index,
+        leaf=view.tree.leaf(index).hex(),
+        size=view.checkpoint.size,
+        root=view.checkpoint.root.hex(),
+        proof=tuple(step.hex() for step in proof),
+        checkpoint=view.note,
+    )
