@@ -145,7 +145,7 @@ class Parts:
     @cached_property
     def witnessed(self) -> Witnessed:
         """The newest checkpoint that witnesses cosigned."""
-        return Witnessed(self.home.audit)
+        return Witnessed(logs.beside(self.settings, self.home))
 
     @cached_property
     def witnessing(self) -> Witnessing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from isthmus.config import Home, Settings, secret
@@ -61,6 +62,11 @@ def rotate(settings: Settings, home: Home, now: Callable[[], datetime], *, by: s
         return sequencer.rotate(by=by, why=why)
 
 
+def beside(settings: Settings, home: Home) -> Path:
+    """The folder of what this home keeps of its log, beside the entries: the log's own, or that for a shared one."""
+    return home.audit if settings.audit.database is None else home.path / "audit-shared"
+
+
 def folder_place(settings: Settings, home: Home) -> Place:
     """Where this home's own log lies, and its key."""
     return Place(home.audit, home.secrets / "log-signing-key", settings.audit.origin)
@@ -79,5 +85,5 @@ def database_place(reference: str, settings: Settings, home: Home) -> DatabasePl
             hint="Install the extra `postgres`: pip install 'isthmus[postgres]'.",
         ) from error
     parameters(dsn)  # a string that is none is told of now
-    key, memory = home.secrets / "shared-log-signing-key", home.path / "audit-shared"
-    return DatabasePlace(dsn, key, memory, settings.audit.origin)
+    key = home.secrets / "shared-log-signing-key"
+    return DatabasePlace(dsn, key, beside(settings, home), settings.audit.origin)

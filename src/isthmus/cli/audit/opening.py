@@ -11,7 +11,7 @@ from isthmus.errors import InvalidRequest, VerificationFailed
 from isthmus.governance.audit.notes.checkpoint import Verifier
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.witness.witnessed import Witnessed
-from isthmus.governance.logs import storage
+from isthmus.governance.logs import beside, storage
 
 _Key = TypeVar("_Key")
 
@@ -25,7 +25,7 @@ def open_log(config: Path | None, vkey: str | None = None) -> Reader:
 
 def open_witnessed(config: Path | None) -> Witnessed:
     """What witnesses cosigned of that log."""
-    return Witnessed(configuration(config)[1].audit)
+    return Witnessed(beside(*configuration(config)))
 
 
 def key(given: str, parse: Callable[[str], _Key]) -> _Key:

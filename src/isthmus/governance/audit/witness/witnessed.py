@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from isthmus.errors import NotFound
 from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
 from isthmus.governance.audit.notes.checkpoint import Checkpoint
 from isthmus.governance.audit.notes.note import Note
+from isthmus.governance.audit.writing.lock import Lock
 
 WITNESSED = "witnessed"
 
@@ -34,15 +36,25 @@ class Witnessed:
             ) from None
 
     def keep(self, note: Note) -> None:
-        """Durable on return. Of two of one size the cosignatures are put together; an older one changes nothing."""
-        held = Note.parse(self.note()) if self.kept else None
-        if held is not None and held.body == note.body:
-            note = _together(held, note)
-        elif held is not None and Checkpoint.parse(held.body).size > Checkpoint.parse(note.body).size:
-            return
+        """Durable on return. Of two of one size the cosignatures are put together; an older one changes nothing, and
+        one of another log gives way. Raises :class:`AuditUnavailable` where another process holds the folder."""
         make_folders(self._files, self._folder.absolute())
-        replace(self._files, self._folder / WITNESSED, str(note).encode())
-        sync_folder(self._files, self._folder)
+        with closing(Lock(self._folder)) as lock:  # each process that serves the log keeps what it was given
+            lock.wait()
+            kept = self._joined(note)
+            if kept is not None:
+                replace(self._files, self._folder / WITNESSED, str(kept).encode())
+                sync_folder(self._files, self._folder)
+
+    def _joined(self, note: Note) -> Note | None:
+        """What is to be kept once the note is there; ``None``: what is."""
+        held = Note.parse(self.note()) if self.kept else None
+        if held is None:
+            return note
+        if held.body == note.body:
+            return _together(held, note)
+        before, now = Checkpoint.parse(held.body), Checkpoint.parse(note.body)
+        return None if before.origin == now.origin and before.size > now.size else note
 
 
 def _together(held: Note, note: Note) -> Note:

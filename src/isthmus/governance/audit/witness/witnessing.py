@@ -14,7 +14,7 @@ from contextlib import suppress
 from isthmus.errors import AuditUnavailable, NotFound
 from isthmus.governance.audit.notes.checkpoint import Checkpoint
 from isthmus.governance.audit.notes.note import Note, Signature
-from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.reading.reader import Reader, Signed
 from isthmus.governance.audit.tree.storage import Storage
 from isthmus.governance.audit.witness.client import WitnessAhead, WitnessClient, WitnessFailed, WitnessRefused
 from isthmus.governance.audit.witness.witnessed import Witnessed
@@ -65,20 +65,30 @@ class Witnessing:
             await self._clock.sleep(self._every)
 
     async def round(self) -> None:
-        """Ask every witness for its cosignature of the newest checkpoint, unless all gave it before."""
+        """Ask every witness for its cosignature of the newest checkpoint, unless all gave it before. What some gave is
+        kept whatever becomes of the others; then the first failure is raised."""
         try:
-            reader = await asyncio.to_thread(Reader, self._storage)
-            newest = await asyncio.to_thread(reader.checkpoint)
+            newest, rotations = await asyncio.to_thread(self._read)
         except NotFound:  # there is nothing to witness yet
             return
         if newest.note == self._done:
             return
-        note, rotations = Note.parse(newest.note), await asyncio.to_thread(reader.rotations)
-        given = await asyncio.gather(*(self._ask(witness, note, rotations) for witness in self._witnesses))
+        note = Note.parse(newest.note)
+        asked = (self._ask(witness, note, rotations) for witness in self._witnesses)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        given = [answer for answer in answers if not isinstance(answer, BaseException)]
         if cosignatures := [one for signatures in given for one in signatures]:
             await asyncio.to_thread(self._kept.keep, Note(note.body, (*note.signatures, *cosignatures)))
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
         if all(given):
             self._done = newest.note
+
+    def _read(self) -> tuple[Signed, list[bytes]]:
+        """The newest checkpoint, and the rotations of the log's key. Blocks: a reader reads as it is made, too."""
+        reader = Reader(self._storage)
+        return reader.checkpoint(), reader.rotations()
 
     async def _ask(self, witness: WitnessClient, note: Note, rotations: list[bytes]) -> tuple[Signature, ...]:
         """The witness's cosignatures; none where it gave none, which is said once."""
@@ -91,7 +101,8 @@ class Witnessing:
             await self._refused(witness, note, error)
         except WitnessAhead as error:
             # another process may have asked it for a newer checkpoint, which is then there to be read
-            if (await asyncio.to_thread(Reader(self._storage).checkpoint)).checkpoint.size < error.size:
+            newest, _ = await asyncio.to_thread(self._read)
+            if newest.checkpoint.size < error.size:
                 await self._refused(witness, note, WitnessRefused(409, error.size))
         else:
             if self._trouble.pop(witness, ""):
