@@ -39,6 +39,32 @@ class SlowFiles(Files):
         super().sync(fd)
 
 
+@dataclass
+class SlotlessFiles(Files):
+    """While ``broken``, nothing can be put where checkpoints are."""
+
+    broken: bool = False
+    slots: set[int] = field(default_factory=set)
+
+    def open(self, path: Path, flags: int) -> int:
+        fd = super().open(path, flags)
+        if path.name in SLOTS:
+            self.slots.add(fd)
+        else:
+            self.slots.discard(fd)
+        return fd
+
+    def write(self, fd: int, data: bytes, offset: int) -> int:
+        if self.broken and fd in self.slots:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(fd, data, offset)
+
+    def rename(self, source: Path, target: Path) -> None:
+        if self.broken and target.name in SLOTS:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().rename(source, target)
+
+
 def journal(home: Path, files: Files | None = None) -> Journal:
     return Journal(place(home), SteppingClock().now, files or Files())
 
@@ -134,7 +160,69 @@ async def test_a_log_that_failed_comes_back_without_being_asked(tmp_path: Path, 
     await opened.stop()
     check(tmp_path)
     recovered = [event for event in map(json.loads, told(tmp_path)) if event["type"] == "log.recovered"]
-    assert recovered[-1]["refused"] == 1
+    assert [event["refused"] for event in recovered] == [1], "said before it was so"
+
+
+async def test_an_outage_of_the_checkpoint_alone_is_told_once(tmp_path: Path) -> None:
+    """Entries can be written, and synced; what cannot is the checkpoint."""
+    files = SlotlessFiles()
+    opened = log(tmp_path, files)
+    await opened.append({"type": "t"}, flush=True)
+    files.broken = True
+    with pytest.raises(AuditUnavailable):
+        await opened.append({"type": "t"}, flush=True)
+    await asyncio.sleep(2.5)
+    files.broken = False
+    await opened.append({"type": "t"}, flush=True)
+    await opened.stop()
+    assert [json.loads(entry)["type"] for entry in told(tmp_path)] == ["t", "t", "log.recovered", "t"]
+
+
+async def test_what_is_asked_while_the_log_is_being_closed_is_answered(tmp_path: Path) -> None:
+    opened = log(tmp_path)
+    await opened.start()
+
+    async def ask() -> object:
+        try:
+            return await opened.append({"type": "t"}, flush=True)
+        except AuditUnavailable as error:
+            return error
+
+    for _ in range(30):
+        stopping = asyncio.create_task(opened.stop())
+        await asyncio.sleep(0)
+        asked = [asyncio.create_task(ask()) for _ in range(5)]
+        answers = await asyncio.wait_for(asyncio.gather(*asked), 10)
+        assert all(isinstance(answer, int | AuditUnavailable) for answer in answers)
+        await stopping
+    await opened.stop()
+    check(tmp_path)
+
+
+def test_what_others_wrote_is_not_taken_in_by_the_event_loop(tmp_path: Path) -> None:
+    """Nor does the loop wait where another process holds the lock."""
+    files, other = FaultyFiles(), journal(tmp_path)
+    mine = journal(tmp_path, files)
+    mine.commit([{"type": "t"}], flush=True)
+    other.commit([{"type": "t", "i": i} for i in range(5000)], flush=True)
+    files.names.clear()
+    began = time.thread_time()
+    assert mine.write_now({"type": "t"}) is None
+    assert time.thread_time() - began < 0.01
+    assert files.names == []
+    assert mine.commit([{"type": "t"}], flush=True) == [5001]
+    assert files.names.count("rename") <= 2, "tiles that are there were stored once more"  # checkpoints that grew
+    with other.turn():
+        held = threading.Thread(target=lambda: mine.commit([{"type": "t"}], flush=False))
+        held.start()
+        time.sleep(0.05)
+        began = time.monotonic()
+        assert [mine.write_now({"type": "t"}) for _ in range(100)] == [None] * 100
+        assert time.monotonic() - began < 0.05
+    held.join(10)
+    for one in (mine, other):
+        one.close()
+    check(tmp_path)
 
 
 def test_a_shorter_note_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from isthmus.governance.audit.writing.sequencer import Result, View
 from isthmus.governance.audit.writing.slots import Slots
 from isthmus.governance.audit.writing.tail import Tail, open_tail
 
-#: How long an event loop may wait for the other thread, which holds the state for microseconds at a time.
+#: How long an event loop may wait for the other thread where that holds the state for microseconds.
 _MOMENT_S = 0.001
 
 
@@ -50,6 +50,7 @@ class Journal:
     def __init__(self, place: Place, now: Callable[[], datetime], files: Files) -> None:
         self._place, self._now, self._files = place, now, files
         self._mutex, self._lock, self._turning = threading.RLock(), Lock(place.folder), False
+        self._slow = False
         self._slots = Slots(place.folder, files)
         self._signer: Signer | None = None
         self._stamp: tuple[int, int] | None = None
@@ -69,25 +70,27 @@ class Journal:
             if self._tail is None and not self._place.folder.is_dir():
                 must_be_new(self._place.folder, self._place.key)
                 make_folders(self._files, self._place.folder)
-            self._lock.wait()
-            self._turning = True
             try:
+                self._slow = True  # others may hold the lock, or have written much
+                self._lock.wait()
+                self._turning = True
                 self._catch_up()
+                self._slow = False
                 yield
             finally:
-                self._turning = False
+                self._turning = self._slow = False
                 self._lock.release()
 
     def write_now(self, event: Mapping[str, object]) -> Result | None:
-        """One pwrite(2), where nobody else is writing and the bundle has room; else ``None``."""
-        if not (self._mutex.acquire(blocking=False) or self._mutex.acquire(timeout=_MOMENT_S)):
+        """One pwrite(2), where nobody else is writing, little was written by others, and the bundle has room; else
+        ``None``."""
+        if self._slow or not (self._mutex.acquire(blocking=False) or self._mutex.acquire(timeout=_MOMENT_S)):
             return None
         try:
-            if self._tail is None or not self._tail.roomy or not self._lock.take():
+            if self._tail is None or not self._tail.roomy or not self._tail.near() or not self._lock.take():
                 return None
             try:
-                self._catch_up()
-                return self.write([event])[0] if self._tail.roomy else None
+                return self.write([event])[0] if not self._tail.read_on() and self._tail.roomy else None
             finally:
                 self._lock.release()
         except BaseException as error:
@@ -101,6 +104,7 @@ class Journal:
         results = list[Result]()
         if events:
             with self.turn():
+                self._slow = True  # a bundle may fill, which takes syncs
                 results = self.write(events)
         if flush:
             self.flush()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -35,12 +35,14 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wish:
-    """Somebody waits (``None``: nobody): for an event to be written (``None``: it is, at ``index``), for a flush."""
+    """Somebody waits: for an event to be written (``None``: it is, at ``index``), perhaps for a flush; or, where it
+    could not be written, until the log's thread knows of the ``error``."""
 
-    event: Mapping[str, object] | None
-    index: int
-    flush: bool
-    future: asyncio.Future[int] | None
+    future: asyncio.Future[int]
+    event: Event | None = None
+    index: int = 0
+    flush: bool = False
+    error: AuditUnavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class _Outage:
     refused: int = 0
 
     def event(self) -> Event:
-        """What the log says of it once it can: to write that is also how it is tried."""
+        """What the log says of it once it can."""
         seconds = round(time.monotonic() - self.since)
         return {"type": "log.recovered", "seconds": seconds, "refused": self.refused}
 
@@ -68,7 +70,8 @@ class Log:
         self._sequencer, self._pace, self._due = sequencer, pace, 0.0
         self._queue: SimpleQueue[_Wish | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._outage: _Outage | None = None
+        self._door = threading.Lock()  # nobody asks a thread that has answered for the last time
+        self._outage: _Outage | None = None  # the thread's own
 
     @classmethod
     def in_folder(cls, place: Place, clock: Clock, files: Files | None = None) -> Log:
@@ -81,24 +84,28 @@ class Log:
 
     async def stop(self) -> None:
         """Flush, and let go of the files."""
-        if self._thread is None:
+        if (thread := self._thread) is None:
             return
         with suppress(AuditUnavailable):  # whoever needed it was told
             await self.flush()
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._thread = None
+        await asyncio.to_thread(thread.join)
 
     async def append(self, event: Event, *, flush: bool) -> int:
         """The entry's index, once it is written (and, with ``flush``, on disk). Raises :class:`AuditUnavailable`."""
-        index = self._write_now(event)
-        if index is None:
-            return await self._wish(event, 0, flush)
-        return await self._wish(None, index, flush) if flush else index
+        try:
+            result = self._sequencer.write_now(event)
+        except AuditUnavailable as error:
+            return await self._wish(error=error)
+        if isinstance(result, IsthmusError):
+            raise result
+        if result is None:
+            return await self._wish(event=event, flush=flush)
+        return await self._wish(index=result, flush=True) if flush else result
 
     async def flush(self) -> None:
         """Everything written before is on disk and signed for."""
-        await self._wish(None, 0, True)
+        await self._wish(flush=True)
 
     async def receipt(self, index: int) -> Receipt:
         """The proof that the entry is in the newest checkpoint; flushes if none covers it.
@@ -109,7 +116,7 @@ class Log:
         if view is None or index >= view.checkpoint.size:
             await self.flush()
             view = self._view()
-        if index // WIDTH < view.checkpoint.size // WIDTH:  # not all in memory: storage is read
+        if index // WIDTH < view.tree.size // WIDTH:  # not all in memory: storage is read
             return await asyncio.to_thread(_receipt, view, index)
         return _receipt(view, index)
 
@@ -128,27 +135,16 @@ class Log:
             raise AuditUnavailable("The log has no checkpoint yet.", hint="Start the log first.")
         return self._sequencer.view
 
-    def _write_now(self, event: Event) -> int | None:
-        try:
-            result = self._sequencer.write_now(event)
-        except AuditUnavailable as error:
-            self._failed(error, 1)
-            self._ask(_Wish(None, 0, True, None))  # so that it is tried again
-            raise
-        if isinstance(result, IsthmusError):
-            raise result
-        return result
-
-    async def _wish(self, event: Event | None, index: int, flush: bool) -> int:
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._ask(_Wish(event, index, flush, future))
-        return await future
-
-    def _ask(self, wish: _Wish) -> None:
-        if self._thread is None or not self._thread.is_alive():  # else whoever asks would wait for ever
-            self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
-            self._thread.start()
-        self._queue.put(wish)
+    async def _wish(
+        self, *, event: Event | None = None, index: int = 0, flush: bool = False, error: AuditUnavailable | None = None
+    ) -> int:
+        wish = _Wish(asyncio.get_running_loop().create_future(), event, index, flush, error)
+        with self._door:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
+                self._thread.start()
+            self._queue.put(wish)
+        return await wish.future
 
     def _run(self) -> None:
         going = True
@@ -157,6 +153,15 @@ class Log:
             if wishes or self._outage is not None:
                 self._commit(wishes)
         self._sequencer.close()
+        with self._door:
+            late = [wish for wish in self._drain() if wish is not None]
+            self._thread = None
+        _deliver(late, [AuditUnavailable("The log is being closed.") for _ in late])
+
+    def _drain(self) -> Iterator[_Wish | None]:
+        with suppress(Empty):
+            while True:
+                yield self._queue.get_nowait()
 
     def _gather(self) -> tuple[list[_Wish], bool]:
         """All that wait when the next group may begin; false once the log is to stop."""
@@ -176,18 +181,26 @@ class Log:
     def _commit(self, wishes: Sequence[_Wish]) -> None:
         """One group: everyone who waits is answered."""
         self._due = time.monotonic() + self._pace
-        outage = [] if self._outage is None else [self._outage.event()]
-        events = [*outage, *(wish.event for wish in wishes if wish.event is not None)]
-        flush = bool(outage) or any(wish.flush for wish in wishes)
+        refused, asked = [wish for wish in wishes if wish.error], [wish for wish in wishes if not wish.error]
+        for wish in refused:
+            self._failed(wish.error or AuditUnavailable(""), 1)
         answers: list[_Answer]
         try:
-            results = iter(self._sequencer.commit(events, flush=flush)[len(outage) :])
-            answers = [wish.index if wish.event is None else next(results) for wish in wishes]
-            self._outage = None
+            if self._outage is not None:
+                self._come_back(self._outage)
+            events = [wish.event for wish in asked if wish.event is not None]
+            results = iter(self._sequencer.commit(events, flush=any(wish.flush for wish in asked)))
+            answers = [wish.index if wish.event is None else next(results) for wish in asked]
         except BaseException as error:  # noqa: BLE001  whatever it is, everyone who waits must hear of it
-            self._failed(error, sum(wish.future is not None for wish in wishes))
-            answers = [_told(error) for _ in wishes]
-        _deliver(wishes, answers)
+            self._failed(error, len(asked))
+            answers = [_told(error) for _ in asked]
+        _deliver([*refused, *asked], [*(wish.error or 0 for wish in refused), *answers])
+
+    def _come_back(self, outage: _Outage) -> None:
+        """What lies there is on disk and signed for, and the log says that it was gone; raises what still fails."""
+        self._sequencer.commit([], flush=True)
+        self._sequencer.commit([outage.event()], flush=True)
+        self._outage = None
 
     def _failed(self, error: BaseException, refused: int) -> None:
         before = self._outage or _Outage(_told(error), time.monotonic())
@@ -205,8 +218,7 @@ def _deliver(wishes: Sequence[_Wish], answers: Sequence[_Answer]) -> None:
     """Wake those who wait: one call for each event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], _Answer]]] = {}
     for wish, answer in zip(wishes, answers, strict=True):
-        if wish.future is not None:
-            loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
+        loops.setdefault(wish.future.get_loop(), []).append((wish.future, answer))
     for loop, settled in loops.items():
         with suppress(RuntimeError):  # a loop that is closed has nobody waiting
             loop.call_soon_threadsafe(_settle, settled)

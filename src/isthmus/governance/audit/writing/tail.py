@@ -17,6 +17,8 @@ from isthmus.governance.audit.tree.tree import Tree
 
 #: What a disk writes as a whole, in bytes.
 _SECTOR = 512
+#: A few entries, in bytes.
+_LITTLE = 4096
 
 
 class Tail:
@@ -77,6 +79,10 @@ class Tail:
             write_all(self._files, self._hashes, hashes, self._hashed * 32)
             self._hashed = self.size - start
 
+    def near(self) -> bool:
+        """Whether others wrote so little since that to take it in is a moment's work."""
+        return self._fd is not None and os.fstat(self._fd).st_size - self._offset <= _LITTLE
+
     def read_on(self) -> int:
         """Take in what other processes wrote. Returns the bytes of a torn record at the end.
 
@@ -113,7 +119,11 @@ class Tail:
         self._fd = self._hashes = None
 
     def _keep_tile(self, level: int, n: int, hashes: bytes) -> None:
-        """On disk only after the entries that it was made from: after a power loss others may take their place."""
+        """On disk only after the entries that it was made from: after a power loss others may take their place. Who
+        wrote those entries has stored it, unless it died in between."""
+        with suppress(OSError):
+            if tile_path(self._folder, level, n).stat().st_size == len(hashes):
+                return
         if level == 0 and self._fd is not None:
             self._files.sync(self._fd)
         self._store(level, n, hashes)
