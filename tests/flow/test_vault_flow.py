@@ -125,7 +125,7 @@ def test_tool_calls_and_every_turn_are_kept(kept):
     request = kept.ask("", model="local/caller", messages=turns, tools=tools).isthmus["request"]
     opened = kept.site.run("audit", "content", request, "--why", "test")
     texts = {one["kind"]: one["text"] for one in opened["contents"]}
-    assert texts["prompt"] == "Be brief.\x1eLook for the lantern."
+    assert texts["prompt"] == 'Be brief.\x1eLook for the lantern.\x1e["look", "", {"type": "object"}]'
     assert json.loads(texts["calls"]) == [{"name": "look", "arguments": '{"where": "the copper shelf"}'}]
     assert kept.site.run("audit", "disclose", request)["commitments"][0]["matches"] is True
 
