@@ -5,9 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isthmus.errors import VerificationFailed
 from isthmus.governance.audit.files import Files, make_folders, replace
 from isthmus.governance.audit.tree import merkle
 from isthmus.governance.audit.tree.layout import WIDTH, bundle_path, number, pack, tile_path, unpack
@@ -64,7 +66,26 @@ def test_any_older_root_and_any_proof(size: int, data: st.DataObject) -> None:
                 assert merkle.root_from_inclusion(LEAVES[old], old, size, inclusion) == ROOTS[size]
 
 
-@given(st.lists(st.binary(min_size=1, max_size=300), max_size=20), st.integers(0, 10_000))
+def test_an_entry_that_is_gone_is_named(tmp_path: Path) -> None:
+    grow(tmp_path, 600)
+    tile_path(tmp_path, 0, 1).unlink()
+    replace(Files(), bundle_path(tmp_path, 1), pack(ENTRIES[256:300]))
+    with pytest.raises(VerificationFailed) as caught:
+        Tree(Folder(tmp_path), tile_keeper(tmp_path, Files()), 2)
+    assert caught.value.details["index"] == 300
+
+
+def test_a_tile_that_stayed_short_is_computed_again(tmp_path: Path) -> None:
+    """Its hashes grew beside entries that a power loss took; others are in their place."""
+    grow(tmp_path, 512)
+    replace(Files(), tile_path(tmp_path, 0, 1), bytes(100 * 32))
+    assert Tree(Folder(tmp_path), tile_keeper(tmp_path, Files()), 2).root() == ROOTS[512]
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=300).map(lambda raw: raw.replace(b"\0", b"0")), max_size=20),
+    st.integers(0, 10_000),
+)
 def test_a_bundle_cut_anywhere_gives_the_entries_before_the_cut(entries: list[bytes], cut: int) -> None:
     packed = pack(entries)
     kept, end = unpack(packed[:cut])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from isthmus.errors import InvalidRequest
@@ -13,10 +14,11 @@ from isthmus.governance.audit.answers.sent import Sent
 from isthmus.governance.audit.notes.tlogproof import prove
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.layout import WIDTH
-from isthmus.governance.audit.tree.merkle import leaf_hash
 from isthmus.governance.audit.tree.storage import CHECKPOINT, VKEY
-from isthmus.governance.audit.tree.tree import Tree
+from isthmus.governance.audit.tree.stored import StoredTree
 
+#: Hashes that are remembered while proofs are made.
+_NODES = 4096
 _README = """What {to} received {when}, from the audit log {log}.
 
     python3 verify_evidence.py . vkey [EXPORT]
@@ -57,11 +59,12 @@ def write_evidence(reader: Reader, sent: Sent, target: Path, advance: Callable[[
 
 def _write(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], object]) -> int:
     checkpoint, note = sent.signed.checkpoint, sent.signed.note
-    tree = _tree(reader, checkpoint.size)
+    # what tiles hold is held against the signed root by each proof; neighbours' proofs share most nodes
+    node = lru_cache(maxsize=_NODES)(StoredTree(reader.storage).node)
     entries = target / "entries"
     entries.mkdir(parents=True)
     for index, entry in chosen(reader, sent.tally.entries):
-        proof = prove(index, entry, checkpoint, note, tree.node)
+        proof = prove(index, entry, checkpoint, note, node)
         (entries / f"{index}.json").write_bytes(entry)
         (entries / f"{index}.tlog-proof").write_text(str(proof), encoding="utf8")
         advance(1)
@@ -92,14 +95,3 @@ def chosen(reader: Reader, indexes: list[int]) -> Iterator[tuple[int, bytes]]:
                 index = next(wanted, None)
             if index is None or index // WIDTH > at // WIDTH:
                 break
-
-
-def _tree(reader: Reader, size: int) -> Tree:
-    """The tree of the first ``size`` entries: what tiles hold of it is held against the signed root by each proof."""
-    bundles = size // WIDTH
-    tree = Tree(reader.storage, lambda *_: None, bundles)
-    for index, entry in oldest_first(reader, bundles * WIDTH):
-        if index == size:
-            break
-        tree.push(leaf_hash(entry))
-    return tree

@@ -18,9 +18,21 @@ VKEY, CHECKPOINT, ROTATION = "vkey", "checkpoint", "rotation"
 SLOTS = (CHECKPOINT, "checkpoint.alternate")
 
 
-class Storage(Protocol):
-    """Each method gives ``None`` (or nothing) where there is no such thing, and raises :class:`OSError` where what is
-    there cannot be read."""
+class Tiles(Protocol):
+    """What a tree is read from. Each method gives ``None`` (or nothing) where there is no such thing, and raises
+    :class:`OSError` where what is there cannot be read."""
+
+    def bundle(self, n: int) -> bytes | None:
+        """Bundle ``n`` of entries, each after its length; the last one is short and may end in a torn record."""
+        ...
+
+    def tile(self, level: int, n: int) -> bytes | None:
+        """The hashes of a tile, 32 bytes each, as many as are kept: tiles are derived, and may be short or missing."""
+        ...
+
+
+class Storage(Tiles, Protocol):
+    """A log: its tree, and what it says of itself."""
 
     def vkey(self) -> str | None:
         """The log's public key, as it states it itself."""
@@ -32,14 +44,6 @@ class Storage(Protocol):
 
     def notes(self) -> list[bytes]:
         """The newest signed checkpoints; one that is just being written may be torn."""
-        ...
-
-    def bundle(self, n: int) -> bytes | None:
-        """Bundle ``n`` of entries, each after its length; the last one is short and may end in a torn record."""
-        ...
-
-    def tile(self, level: int, n: int) -> bytes | None:
-        """The hashes of a tile, 32 bytes each, as many as are kept: tiles are derived, and may be short or missing."""
         ...
 
 

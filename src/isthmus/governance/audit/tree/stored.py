@@ -14,7 +14,7 @@ from typing import TypeAlias
 from isthmus.errors import VerificationFailed
 from isthmus.governance.audit.tree import merkle
 from isthmus.governance.audit.tree.layout import HEIGHT, WIDTH, pack, unpack
-from isthmus.governance.audit.tree.storage import Storage
+from isthmus.governance.audit.tree.storage import Tiles
 
 #: The first ``width`` hashes of a tile: level, number, width.
 Hashes: TypeAlias = Callable[[int, int, int], Sequence[bytes]]
@@ -27,7 +27,7 @@ _TOPS = 4096
 class StoredTree:
     """Safe to use from several threads. What is remembered never changes: hashes of full tiles."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Tiles) -> None:
         self._storage = storage
         self._top = lru_cache(maxsize=_TOPS)(self._compute_top)
 
@@ -53,7 +53,11 @@ class StoredTree:
     def hashes(self, level: int, n: int, width: int) -> list[bytes]:
         """The first ``width`` hashes of a tile. Raises :class:`VerificationFailed`."""
         found = self.kept(level, n)[:width]
-        return found if len(found) == width else found + self.derived(level, n, width)[len(found) :]
+        if len(found) == width:
+            return found
+        if width == WIDTH:  # a file that stayed short as its tile filled: a power loss may have replaced the entries
+            return self.derived(level, n, width)
+        return found + self.derived(level, n, width)[len(found) :]
 
     def kept(self, level: int, n: int) -> list[bytes]:
         """The hashes that are kept of a tile: all, some or none."""
