@@ -21,7 +21,7 @@ from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer, Verifier
 from isthmus.governance.audit.reading.reader import Reader, Signed
 from isthmus.governance.audit.reading.verification import verify
-from isthmus.governance.audit.tree.storage import Folder
+from isthmus.governance.audit.tree.storage import SLOTS, Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.keys import load_key
 from isthmus.governance.audit.writing.rotating import Rotated, rotate
@@ -79,6 +79,16 @@ def test_a_new_key_takes_over(tmp_path: Path) -> None:
         reader = holder(tmp_path, held)
         opened = Signed(reader.verifier.open(kept.note), kept.note)
         assert verify(reader, [opened]).older == (1,)
+
+
+@pytest.mark.parametrize("entries", range(1, 5))
+def test_both_places_have_the_new_key_s_checkpoint(tmp_path: Path, entries: int) -> None:
+    """Whichever of the two was written last: nothing that only the old key signed is left."""
+    for n in range(entries):
+        record(tmp_path, str(n))
+    verifier = Verifier.parse(turn_over(tmp_path).new)
+    notes = [(tmp_path / "audit" / slot).read_bytes() for slot in SLOTS]
+    assert [verifier.open(note).size for note in notes] == [entries + 1] * 2
 
 
 def test_keys_are_rotated_many_times(tmp_path: Path) -> None:

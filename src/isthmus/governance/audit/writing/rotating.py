@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from isthmus.errors import AuditUnavailable, IsthmusError
 from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
-from isthmus.governance.audit.notes.checkpoint import Signer
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.notes.rotation import sign
 from isthmus.governance.audit.tree.storage import ROTATION
 from isthmus.governance.audit.writing.journal import Journal, Place
 from isthmus.governance.audit.writing.keys import coming, finish_rotation, make_key, open_signer, publish
 from isthmus.governance.audit.writing.slots import Slots
+from isthmus.seams import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +37,27 @@ def rotate(place: Place, journal: Journal, files: Files, *, by: str, why: str) -
         new = Signer(old.verifier.name, make_key(coming(place.key), files))
         # (2) the entry that says so, which is the last that the old key signs for
         facts = {"old": old.verifier.vkey, "new": new.verifier.vkey, "by": by, "why": why}
-        (written,) = journal.write([{"type": "log.key_rotated", **facts}])
-        if isinstance(written, IsthmusError):
-            raise written
-        journal.flush()
-        if journal.view is None:
-            raise AuditUnavailable("The log has no checkpoint.")
-        checkpoint = journal.view.checkpoint
+        checkpoint = _recorded(journal, {"type": "log.key_rotated", **facts})
         # (3) the rotation, signed by both keys; it does not count yet
         _keep(place, len(old.verifier.retired) + 1, sign(checkpoint, old, new), files)
         # (4) from here on it does: a rename, so there is nothing in between
         publish(place.folder, new.verifier, files)
         # (5) the newest checkpoint once more, by the new key, in both places
-        slots = Slots(place.folder, files)
-        for _ in range(2):
-            slots.keep(checkpoint.size, new.sign(checkpoint).encode())
-        slots.close()
+        Slots(place.folder, files).replace_all(new.sign(checkpoint).encode())
         # (6) the old private key ceases to be
         finish_rotation(place.key, new.verifier, files)
     return Rotated(old.verifier.vkey, new.verifier.vkey, checkpoint.size)
+
+
+def _recorded(journal: Journal, event: Event) -> Checkpoint:
+    """The checkpoint that covers the event, which nothing follows while the turn lasts."""
+    (written,) = journal.write([event])
+    if isinstance(written, IsthmusError):
+        raise written
+    journal.flush()
+    if journal.view is None:
+        raise AuditUnavailable("The log has no checkpoint.")
+    return journal.view.checkpoint
 
 
 def _keep(place: Place, number: int, note: str, files: Files) -> None:
