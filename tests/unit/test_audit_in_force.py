@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from isthmus.clock import SystemClock
 from isthmus.config import Settings, parse
 from isthmus.data.database import Database
-from isthmus.data.places import Places
-from isthmus.errors import AuditUnavailable, PolicyInvalid
+from isthmus.data.places import Kept, Places
+from isthmus.errors import AuditUnavailable, PolicyInvalid, VerificationFailed
 from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Place
 from isthmus.governance.audit.writing.log import Log
@@ -141,17 +142,14 @@ def test_whatever_an_old_entry_holds_can_be_compared(before: dict[str, Any], aft
 # ---------------------------------------------------------------- the last entry of a type
 
 
-@dataclass
-class Kept:
-    """Places in memory."""
+CONFIG = frozenset({"c"})
 
-    places: dict[str, int] = field(default_factory=dict)
 
-    def find(self, name: str) -> int | None:
-        return self.places.get(name)
-
-    def keep(self, name: str, index: int) -> None:
-        self.places[name] = index
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    database = Database(tmp_path / "isthmus.db")
+    yield Places(database)
+    database.close()
 
 
 async def _written(folder: Path, *kinds: str) -> None:
@@ -161,48 +159,85 @@ async def _written(folder: Path, *kinds: str) -> None:
     await log.stop()
 
 
-def _history(folder: Path, kept: Kept) -> History:
-    return History(lambda: Reader(Folder(folder)), kept)
+def _history(folder: Path, places: Places) -> History:
+    return History(lambda: Reader(Folder(folder)), places)
 
 
-async def test_the_last_entry_is_found_wherever_it_lies(tmp_path: Path) -> None:
+def _said(folder: Path, places: Places, types: frozenset[str] = CONFIG) -> object:
+    """The number of the entry that said it last."""
+    found = _history(folder, places).latest("config", types)
+    return None if found is None else found["seq"]
+
+
+async def test_the_last_entry_is_found_wherever_it_lies(tmp_path: Path, places: Places) -> None:
     folder = tmp_path / "audit"
-    kept = Kept()
-    assert _history(folder, kept).latest("config", frozenset({"c"})) is None
+    assert _said(folder, places) is None
     await _written(folder, "c", "x", "c", *["y"] * 600)
-    found = _history(folder, kept).latest("config", frozenset({"c", "d"}))
-    assert found is not None
-    assert found["seq"] == 2
-    assert _history(folder, kept).latest("config", frozenset({"z"})) is None
+    assert _said(folder, places, frozenset({"c", "d"})) == 2
+    assert _said(folder, places, frozenset({"z"})) is None
 
 
-@pytest.mark.parametrize("index", [0, 1, 300, 602, 603, 10**9])
-async def test_a_place_that_is_wrong_is_not_believed(tmp_path: Path, index: int) -> None:
+@pytest.mark.parametrize("index", [1, 300, 602, 603, 10**9])
+@pytest.mark.parametrize("read", [0, 3, 603, 10**9])
+async def test_a_place_that_is_wrong_is_not_believed(tmp_path: Path, places: Places, index: int, read: int) -> None:
     folder = tmp_path / "audit"
     await _written(folder, "x", "x", "c", *["y"] * 600)
-    found = _history(folder, Kept({"config": index})).latest("config", frozenset({"c"}))
-    assert found is not None
-    assert found["seq"] == 2
+    places.keep("config", Kept(index, read))
+    assert _said(folder, places) == 2
 
 
-async def test_a_place_that_is_right_spares_the_search(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later", [3, 256, 511, 602])
+async def test_a_place_that_is_stale_is_not_believed(tmp_path: Path, places: Places, later: int) -> None:
+    """A store that was restored, or one whose process died between the entry and its place."""
     folder = tmp_path / "audit"
-    await _written(folder, "c", "c", "c")
-    found = _history(folder, Kept({"config": 1})).latest("config", frozenset({"c"}))
-    assert found is not None
-    assert found["seq"] == 1
+    kinds = ["y"] * 603
+    kinds[1] = kinds[later] = "c"
+    await _written(folder, *kinds)
+    _history(folder, places).keep("config", 1)
+    assert _said(folder, places) == later
 
 
-def test_places_are_kept_in_the_store(tmp_path: Path) -> None:
-    database = Database(tmp_path / "isthmus.db")
-    places = Places(database)
+async def test_what_was_read_before_is_not_read_again(tmp_path: Path, places: Places) -> None:
+    folder = tmp_path / "audit"
+    await _written(folder, "c", *["y"] * 1000)
+    places.keep("config", Kept(0, 900))
+    bundle_path(folder, 1).unlink()  # whoever reads it notices
+    assert _said(folder, places) == 0
+    places.keep("config", Kept(0, 500))
+    with pytest.raises(VerificationFailed):
+        _said(folder, places)
+
+
+async def test_a_place_is_kept_once_much_was_read(tmp_path: Path, places: Places) -> None:
+    folder = tmp_path / "audit"
+    await _written(folder, "c", *["y"] * 10_000)
+    _history(folder, places).keep("config", 0)
+    assert _said(folder, places) == 0
+    assert places.find("config") == Kept(0, 10_001)
+
+
+async def test_a_broken_entry_that_may_be_the_last_one_is_not_passed_over(tmp_path: Path, places: Places) -> None:
+    folder = tmp_path / "audit"
+    await _written(folder, "c", *["y"] * 300, "c", "y")
+    bundle = bundle_path(folder, 1)
+    bundle.write_bytes(bundle.read_bytes().replace(b'"seq":301', b'"seq":999'))
+    with pytest.raises(VerificationFailed) as broken:
+        _said(folder, places)
+    assert broken.value.details["index"] == 301
+
+
+def test_places_are_kept_in_the_store(places: Places) -> None:
     assert places.find("config") is None
-    places.keep("config", 7)
-    places.keep("config", 9)
-    places.keep("policy", 1)
-    assert (places.find("config"), places.find("policy")) == (9, 1)
-    assert database.version("keys") == 0
-    database.close()
+    places.keep("config", Kept(7, 8))
+    places.keep("config", Kept(9, 300))
+    places.keep("policy", Kept(1, 2))
+    assert (places.find("config"), places.find("policy")) == (Kept(9, 300), Kept(1, 2))
+
+
+def test_a_place_of_an_older_version_says_only_itself(tmp_path: Path, places: Places) -> None:
+    with Database(tmp_path / "isthmus.db").write() as connection:
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('entry:config', 7)")
+    assert places.find("config") == Kept(7, 8)
 
 
 # ---------------------------------------------------------------- the policy

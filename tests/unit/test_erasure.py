@@ -6,24 +6,26 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from isthmus.config import Home
+from isthmus.data.database import Database
 from isthmus.data.keys import Keys
-from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, StoreUnavailable
+from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, StoreUnavailable, VerificationFailed
 from isthmus.governance.audit import verify as verifier
 from isthmus.governance.audit.reading.export import export
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.orchestration.disclosure import disclosed, trail
 from isthmus.orchestration.erasure import Erasures
-from isthmus.orchestration.retention import Custodian
+from isthmus.orchestration.retention import Custodian, Retention
 from isthmus.seams import Event, Receipt
-from unit.vault_fixtures import World, found_below, secrets_of
+from unit.vault_fixtures import NOON, Hands, World, found_below, secrets_of
 
 ANN, BEN = "key_ann", "key_ben"
 BY = {"by": "uid:1", "why": "she asked us to"}
@@ -217,6 +219,107 @@ async def test_following_reads_each_entry_once(world: World) -> None:
     assert await Erasures(world.vault, world.log, unread, world.clock).follow() == 0
 
 
+async def test_what_another_host_began_is_left_to_it(world: World, tmp_path: Path) -> None:
+    """Two hosts, a store each, one log: what only the other can destroy, only the other may say is destroyed."""
+    other = World(Home(tmp_path / "other"))
+    await other.vault.keep(ANN, "req_there", "m", {"prompt": "hers too, over there"})
+    there = Erasures(other.vault, world.log, world.reader, other.clock)
+    await asked(world, ANN, "req_1", "the text")
+    cut = Erasures(world.vault, Failing(world, "subject.erased"), world.reader, world.clock)
+    with pytest.raises(AuditUnavailable):
+        await cut.erase(ANN, **BY)
+    assert await there.follow() == 0
+    assert types(world)[-1] == "erasure.requested"
+    assert other.vault.opened("req_there")[0].state == "kept"
+    assert await world.erasures.follow() == 1
+    assert await there.follow() == 0
+    assert types(world)[-1] == "subject.erased"
+    assert (await there.erase(ANN, **BY)).records == 1
+    assert other.vault.opened("req_there")[0].state == "erased"
+    await other.close()
+
+
+async def test_a_name_that_was_to_be_blanked_is_blanked_by_the_next_start(world: World) -> None:
+    """A key whose secret is gone already: there is no generation to tell by."""
+    keys = Keys(world.database, b"p" * 32)
+    _, ann = keys.create("Ann Brontë")
+    keys.revoke(ann.id)
+    told = {"subject": ann.id, "generation": "", **BY, "records": 0}
+    await world.log.append({"type": "erasure.requested", **told}, flush=True)
+    assert await world.erasures.follow() == 1
+    assert Keys(world.database, b"p" * 32).find(ann.id).name == ""
+
+
+async def test_a_store_that_never_knew_anybody_follows_without_reading(world: World, tmp_path: Path) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await world.erasures.erase(ANN, **BY)
+    fresh = World(Home(tmp_path / "fresh"))
+    for path in (world.home.audit / "tile" / "entries").glob("*"):
+        path.unlink()
+    assert await Erasures(fresh.vault, world.log, world.reader, fresh.clock).follow() == 0
+    assert fresh.vault.seen() == 3
+    await fresh.close()
+
+
+async def with_an_erasure_to_follow(world: World) -> None:
+    """At entry 301, in the second bundle."""
+    await asked(world, ANN, "req_1", "the text")
+    standing = world.vault.standing(ANN)
+    assert standing is not None
+    for _ in range(300):
+        await world.log.append({"type": "x"}, flush=False)
+    told = {"subject": ANN, "generation": standing.generation, **BY, "records": 1}
+    await world.log.append({"type": "erasure.requested", **told}, flush=True)
+    for _ in range(300):
+        await world.log.append({"type": "x"}, flush=False)
+    await world.log.flush()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+async def test_a_log_with_a_hole_is_not_followed(world: World, tmp_path: Path, lost: int) -> None:
+    await with_an_erasure_to_follow(world)
+    bundle = bundle_path(world.home.audit, lost)
+    bundle.rename(tmp_path / "aside")
+    with pytest.raises(VerificationFailed):
+        await world.erasures.follow()
+    assert world.vault.seen() == 0
+    with pytest.raises(VerificationFailed):
+        trail(world.reader(), "req_1")
+    (tmp_path / "aside").rename(bundle)
+    assert await world.erasures.follow() == 1
+
+
+async def test_a_broken_erasure_is_not_passed_over(world: World) -> None:
+    await with_an_erasure_to_follow(world)
+    bundle = bundle_path(world.home.audit, 1)
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole.replace(b'"seq":301', b'"seq":999'))
+    with pytest.raises(VerificationFailed) as broken:
+        await world.erasures.follow()
+    assert (broken.value.details["index"], world.vault.seen()) == (301, 0)
+    bundle.write_bytes(whole)
+    assert await world.erasures.follow() == 1
+
+
+async def test_a_broken_entry_of_a_request_is_not_passed_over(world: World) -> None:
+    await asked(world, ANN, "req_1", "the text")
+    await asked(world, ANN, "req_1", "again")
+    bundle = bundle_path(world.home.audit, 0)
+    bundle.write_bytes(bundle.read_bytes().replace(b'"seq":1', b'"seq":9'))
+    with pytest.raises(VerificationFailed):
+        trail(world.reader(), "req_1")
+
+
+async def test_an_entry_of_another_shape_does_not_stop_a_disclosure(world: World) -> None:
+    committed = await asked(world, ANN, "req_1", "the text")
+    for odd in ({"key": None}, {"key": {"id": "req_1", "name": 7}}, {"key": ["req_1"]}):
+        await world.log.append({"type": "key.created", "request": "req_1", **odd}, flush=True)
+    odd = {"type": "x", "request": "req_1", "principal": 7, "sealed": {"prompt": ["x"]}, "answer": {}}
+    await world.log.append(odd, flush=True)
+    await world.log.append({**odd, "sealed": "x"}, flush=True)
+    assert [one.committed for one in trail(world.reader(), "req_1").commitments] == [committed]
+
+
 async def test_entries_that_ask_for_nothing_are_passed_over(world: World) -> None:
     """Words of an erasure inside another entry, and an erasure without its fields."""
     await asked(world, ANN, "req_1", "the text")
@@ -258,6 +361,104 @@ async def test_a_server_that_runs_lets_content_expire(world: World) -> None:
     await custodian.stop()
     assert world.vault.opened("req_1")[0].state == "expired"
     assert "content.expired" in types(world)
+
+
+async def test_a_copy_that_could_not_be_removed_is_removed_the_next_time(world: World) -> None:
+    await asked(world, ANN, "req_1", "old")
+    needles = list(secrets_of(world))[2:]  # the secret stays
+    world.clock.time += timedelta(days=11)
+    with world.database.read() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 50")
+    backup = Database(world.home.database)
+    with backup.read() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM contents")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await world.retention(10).expire()
+    assert found_below(world.home.path, needles) != []
+    assert await world.retention(10).expire() == 0
+    assert found_below(world.home.path, needles) == []
+    assert types(world).count("content.expired") == 1
+    backup.close()
+
+
+class Recovering:
+    """A log that fails so many times, each time in another way."""
+
+    def __init__(self, world: World, *errors: Exception) -> None:
+        self._log, self._errors = world.log, list(errors)
+
+    async def append(self, event: Event, *, flush: bool) -> int:
+        if self._errors:
+            raise self._errors.pop(0)
+        return await self._log.append(event, flush=flush)
+
+
+async def test_nothing_ends_the_daily_task_and_it_is_tried_again_soon(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asked(world, ANN, "req_1", "old")
+    world.clock.time += timedelta(days=11)
+    log = Recovering(world, AuditUnavailable("full"), VerificationFailed("changed"), OSError(5, "I/O"), TypeError("t"))
+    custodian = Custodian(world.erasures, Retention(world.vault, log, world.clock, 10), world.clock)
+    await custodian.start()
+    slept = world.clock.slept
+    while world.vault.opened("req_1")[0].state == "kept":
+        await world.log.flush()
+        assert world.clock.slept - slept < 24 * 3600
+    await custodian.stop()
+    assert len(caplog.records) == 4
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+class Leaping(Hands):
+    """A clock that is a year ahead once it slept so often, and right again after so many more."""
+
+    def __init__(self, at: int, until: int) -> None:
+        super().__init__()
+        self.at, self.until, self.times = at, until, 0
+
+    def now(self) -> datetime:
+        return self.time + timedelta(days=365 * (self.at < self.times <= self.until))
+
+    async def sleep(self, seconds: float) -> None:
+        self.times += 1
+        await super().sleep(seconds)
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+async def test_a_clock_that_leaps_ahead_for_a_while_destroys_nothing(tmp_path: Path, at: int) -> None:
+    clock = Leaping(at, at + 1)
+    world = World(Home(tmp_path / "home"), clock)
+    await world.log.start()
+    await asked(world, ANN, "req_1", "the text")
+    custodian = Custodian(world.erasures, world.retention(30), clock)
+    await custodian.start()
+    while clock.times < at + 10:
+        assert world.vault.opened("req_1")[0].state == "kept"
+        await world.log.flush()
+    while world.vault.opened("req_1")[0].state == "kept":  # and in time it expires all the same
+        await world.log.flush()
+    assert clock.time - NOON > timedelta(days=30)
+    await custodian.stop()
+    await world.close()
+
+
+async def test_a_clock_that_is_put_right_soon_after_the_start_destroys_nothing(tmp_path: Path) -> None:
+    """A machine that starts in another year, until it has asked for the time."""
+    clock = Leaping(-1, 0)
+    world = World(Home(tmp_path / "home"), clock)
+    await world.log.start()
+    clock.times = 1
+    await asked(world, ANN, "req_1", "the text")
+    clock.times = 0  # that was before this start
+    custodian = Custodian(world.erasures, world.retention(30), clock)
+    await custodian.start()
+    while clock.times < 10:
+        assert world.vault.opened("req_1")[0].state == "kept"
+        await world.log.flush()
+    await custodian.stop()
+    await world.close()
 
 
 # ---------------------------------------------------------------- disclosure

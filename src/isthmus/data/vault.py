@@ -20,7 +20,7 @@ from isthmus.config import Home
 from isthmus.data.database import Database, advance
 from isthmus.data.sealing import DESTROYED, Sealed, seal, unseal
 from isthmus.data.secretfile import read_or_make
-from isthmus.data.subjects import Subject, Subjects
+from isthmus.data.subjects import FRESH, Subject, Subjects
 from isthmus.errors import ConfigInvalid, StoreUnavailable
 
 State: TypeAlias = Literal["kept", "erased", "expired"]
@@ -45,6 +45,11 @@ _DELETE_OWN = text("DELETE FROM ciphertexts WHERE number IN (SELECT number FROM 
 _BLANK = text("UPDATE keys SET name = '' WHERE id = :subject AND revoked IS NOT NULL AND name <> ''")
 _IS_KEY = text("SELECT revoked IS NULL FROM keys WHERE id = :subject")
 _IS_SUBJECT = text("SELECT 1 FROM subjects WHERE subject = :subject")
+_KNOWN = text(
+    "SELECT 1 FROM subjects WHERE subject = :subject AND :generation IN (generation, '') "
+    "UNION ALL SELECT 1 FROM keys WHERE id = :subject AND :generation = ''"
+)
+_ANYBODY = text("SELECT 1 FROM subjects UNION ALL SELECT 1 FROM keys LIMIT 1")
 _SEEN = text("UPDATE meta SET value = :entries WHERE name = 'erasures'")
 _USED = text("SELECT 1 FROM subjects LIMIT 1")
 
@@ -74,6 +79,9 @@ class Standing:
 
 class Vault:
     """The seam ``Vault`` over the store. ``commit`` makes a commitment from a salt and a text."""
+
+    #: Seconds after which no process uses a destroyed secret from memory: twice what each allows itself.
+    settled = 2 * FRESH
 
     def __init__(
         self,
@@ -163,6 +171,16 @@ class Vault:
             records = 0 if owner is None else connection.execute(_COUNT_OWN, {"owner": owner.number}).scalar_one()
         return Standing("" if owner is None else owner.generation, records, bool(valid))
 
+    def knows(self, subject: str, generation: str) -> bool:
+        """Whether that secret is, or was, in this store; an empty generation: whether the subject is."""
+        with self._database.read() as connection:
+            return connection.execute(_KNOWN, {"subject": subject, "generation": generation}).first() is not None
+
+    def deserted(self) -> bool:
+        """Whether there never was anybody here whom an erasure could mean."""
+        with self._database.read() as connection:
+            return connection.execute(_ANYBODY).first() is None
+
     def destroy(self, subject: str, generation: str) -> int:
         """Destroy that secret, the keys under it and what they sealed; a revoked key's name too. How many records.
 
@@ -176,7 +194,7 @@ class Vault:
             if connection.execute(_BLANK, {"subject": subject}).rowcount:
                 advance(connection, "keys")
         self._subjects.forget()
-        self._purge()
+        self.purge()
         return records
 
     def expiring(self, before: datetime) -> int:
@@ -185,12 +203,15 @@ class Vault:
             return int(connection.execute(_COUNT_OLD, {"before": _moment(before)}).scalar_one())
 
     def expire(self, before: datetime) -> None:
-        """Destroy the keys of all records stored before that moment, and what they sealed."""
+        """Destroy the keys of all records stored before that moment, and what they sealed.
+
+        Raises :class:`StoreUnavailable` where that, or ``purge``, could not be done.
+        """
         which = {"before": _moment(before)}
         with self._database.write() as connection:
             connection.execute(_FORGET_OLD, {**which, "nothing": DESTROYED})
             connection.execute(_DELETE_OLD, which)
-        self._purge()
+        self.purge()
 
     def seen(self) -> int:
         """How many entries of the log were looked through for erasures that this store must follow."""
@@ -200,11 +221,12 @@ class Vault:
         with self._database.write() as connection:
             connection.execute(_SEEN, {"entries": entries})
 
-    def _purge(self) -> None:
-        """Keys must not live on in the write-ahead log."""
+    def purge(self) -> None:
+        """Empty the write-ahead log: a destroyed key must not live on in it. Raises :class:`StoreUnavailable` where
+        somebody stands in the way: again then."""
         if not self._database.checkpoint():
             raise StoreUnavailable(
-                "The keys are destroyed in the database, but a copy is still in its write-ahead log.",
+                "What is destroyed in the database may still be in its write-ahead log, which could not be emptied.",
                 hint="Something reads the database for long: end it, then run the same command again.",
             )
 

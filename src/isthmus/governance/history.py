@@ -3,59 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from itertools import islice, takewhile
 
+from isthmus.data.places import Kept, Places
 from isthmus.errors import NotFound
+from isthmus.governance.audit.answers.facts import Event
+from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, signed_size
 from isthmus.governance.audit.reading.reader import Reader
-from isthmus.governance.audit.tree.entries import decode
-from isthmus.governance.audit.tree.layout import WIDTH
 
-
-class Places(Protocol):
-    """Entry numbers by name, kept outside the log to spare a search."""
-
-    def find(self, name: str) -> int | None: ...
-
-    def keep(self, name: str, index: int) -> None: ...
+#: Entries, so many that passing them once more costs more than to keep a place.
+_MANY = 10_000
 
 
 class History:
-    """``reader`` opens the log anew each time. What ``places`` says is looked up in the log, and where the log says
-    otherwise (a store that was restored or lost) the log is searched from its end."""
+    """``reader`` opens the log anew each time. It is searched from its end, down to where ``places`` says that it was
+    read before: since then somebody else may have written, or the store may have been restored from a backup. Where
+    the log does not say what the place says, all of it is searched.
+    """
 
     def __init__(self, reader: Callable[[], Reader], places: Places) -> None:
         self._reader = reader
         self._places = places
 
-    def latest(self, name: str, types: frozenset[str]) -> dict[str, Any] | None:
-        """The last entry of one of these types; ``None`` where the log has none."""
+    def latest(self, name: str, types: frozenset[str]) -> Event | None:
+        """The last entry of one of these types; ``None`` where the log has none.
+
+        Raises :class:`isthmus.errors.VerificationFailed` where an entry that must be read is missing or broken.
+        """
         try:
             reader = self._reader()
-            kept = self._places.find(name)
-            found = None if kept is None else _of(next(reader.entries(kept), None), types)
-            return found or next(_backwards(reader, types), None)
         except NotFound:
             return None
+        wanted, signed, kept = Query(type=types), signed_size(reader), self._places.find(name)
+        known = None if kept is None or kept.read > signed else _at(reader, kept.index, wanted)
+        start = 0 if kept is None or known is None else kept.read
+        found = next(Scan(_newest_first(reader, start)).all(wanted), known)
+        if found is not None and found.index < signed and signed - start >= _MANY:
+            self._places.keep(name, Kept(found.index, signed))
+        return None if found is None else found.event
 
     def keep(self, name: str, index: int) -> None:
-        """The entry of this number is the last one of that name."""
-        self._places.keep(name, index)
+        """The entry of this number, which is on disk, is the last one of that name."""
+        self._places.keep(name, Kept(index, index + 1))
 
 
-def _of(entry: tuple[int, bytes] | None, types: frozenset[str]) -> dict[str, Any] | None:
-    event = None if entry is None else decode(entry[1], entry[0])
-    return event if event is not None and event.get("type") in types else None
+def _newest_first(reader: Reader, start: int) -> Iterator[tuple[int, bytes]]:
+    return takewhile(lambda one: one[0] >= start, newest_first(reader))
 
 
-def _backwards(reader: Reader, types: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """From the newest checkpoint to the first entry, bundle by bundle."""
-    for bundle in range(reader.checkpoint().checkpoint.size // WIDTH, -1, -1):
-        entries = list(_bundle(reader, bundle * WIDTH))
-        yield from (event for entry in reversed(entries) if (event := _of(entry, types)) is not None)
-
-
-def _bundle(reader: Reader, first: int) -> Iterator[tuple[int, bytes]]:
-    for index, entry in reader.entries(first):
-        if index >= first + WIDTH:
-            return
-        yield index, entry
+def _at(reader: Reader, index: int, wanted: Query) -> Found | None:
+    """The entry of that number, where it is one of those."""
+    entry = islice(newest_first(reader, index + 1), 1)
+    return next((one for one in Scan(entry).find(wanted) if one.index == index), None)

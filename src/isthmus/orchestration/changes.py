@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from isthmus.errors import IsthmusError, StoreUnavailable
+from isthmus.governance.audit.answers import facts
+from isthmus.governance.audit.answers.facts import Event
+from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import PolicySet
 from isthmus.governance.settings import Form, canonical, changed
@@ -24,14 +26,6 @@ _POLICY_TYPES = frozenset({"policy.changed", "policy.reloaded"})
 #: Bytes of JSON that an entry (65,535 bytes) spends on the names and digests of a policy set's files.
 _MOST_FILES = 50_000
 _LONGEST_WHY = 1_000  # characters
-
-
-class History(Protocol):
-    """What the log said last, by name."""
-
-    def latest(self, name: str, types: frozenset[str]) -> dict[str, Any] | None: ...
-
-    def keep(self, name: str, index: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +64,21 @@ class Changes:
         last = await self._latest(CONFIG, _CONFIG_TYPES)
         if last is not None and last.get("digest") == settings.digest:
             return
-        before, known = (None, {}) if last is None else (last.get("digest"), last.get("settings") or {})
-        facts = {"before": before, "digest": settings.digest, "settings": settings.settings}
+        before, known = (None, {}) if last is None else (last.get("digest"), facts.part(last, "settings"))
+        told = {"before": before, "digest": settings.digest, "settings": settings.settings}
         paths = changed(known, settings.settings)
         if origin.command != "serve" and all(path.partition(".")[0] == "server" for path in paths):
             return  # where a server listens (`isthmus serve --port`) is not in force in another command
-        await self._record(CONFIG, {"type": "config.changed", **origin.as_dict(), **facts, "changed": paths})
+        await self._record(CONFIG, {"type": "config.changed", **origin.as_dict(), **told, "changed": paths})
 
     async def _begin_policy(self, origin: Origin) -> None:
         policies = self._policy.policies
         last = await self._latest(POLICY, _POLICY_TYPES)
         if last is not None and last.get("policy") == policies.hash:
             return
-        before, files = (None, {}) if last is None else (last.get("policy"), last.get("files") or {})
-        facts = {"type": "policy.changed", **origin.as_dict(), "before": before}
-        await self._record(POLICY, {**facts, **_set(policies, files)})
+        before, files = (None, {}) if last is None else (last.get("policy"), facts.part(last, "files"))
+        told = {"type": "policy.changed", **origin.as_dict(), "before": before}
+        await self._record(POLICY, {**told, **_set(policies, files)})
 
     async def _reload(self, origin: Origin) -> str:
         async with self._turn:
@@ -102,7 +96,7 @@ class Changes:
                 await asyncio.to_thread(self._history.keep, POLICY, index)
             return candidate.policies.hash
 
-    async def _latest(self, name: str, types: frozenset[str]) -> dict[str, Any] | None:
+    async def _latest(self, name: str, types: frozenset[str]) -> Event | None:
         return await asyncio.to_thread(self._history.latest, name, types)
 
     async def _record(self, name: str, event: Mapping[str, object]) -> None:

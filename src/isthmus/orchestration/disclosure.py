@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from isthmus.errors import NotFound
+from isthmus.governance.audit.answers import facts
+from isthmus.governance.audit.answers.facts import Event
+from isthmus.governance.audit.answers.search import Scan, oldest_first, spell
 from isthmus.governance.audit.commitments import opens
 from isthmus.governance.audit.reading.reader import Reader
-from isthmus.governance.audit.tree.entries import decode
 from isthmus.orchestration.erasure import ERASED
 
-
-class Kept(Protocol):
-    """One text that was kept (``isthmus.data.vault.Kept``)."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def stored(self) -> datetime | None: ...
-
-    @property
-    def digest(self) -> str: ...
-
-    @property
-    def text(self) -> str | None: ...
-
-
-class Opener(Protocol):
-    """The vault's side of it."""
-
-    def opened(self, request: str) -> Sequence[Kept]: ...
-
-    def salt(self, subject: str, request: str) -> bytes | None: ...
+if TYPE_CHECKING:
+    from isthmus.data.vault import Kept, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +45,46 @@ class Trail:
         return (kept.kind, kept.digest) in self.sealed
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a trail is made of: the entries of a request (of a key: that it was made), and whose erasures there were."""
+
+    request: str
+
+    def matches(self, event: Event) -> bool:
+        return self.tells(event) or event.get("type") == ERASED
+
+    def may_match(self) -> Callable[[bytes], bool]:
+        request, erased = spell(self.request), b'"type":' + spell(ERASED)
+        return lambda entry: request in entry or erased in entry
+
+    def tells(self, event: Event) -> bool:
+        if event.get("type") == "key.created":
+            return facts.part(event, "key").get("id") == self.request
+        return event.get("request") == self.request and "principal" in event
+
+
 def trail(reader: Reader, request: str) -> Trail:
-    """Read the log for a request (or a key's id, for its name). Raises :class:`NotFound` where it has none."""
-    mark = json.dumps(request, ensure_ascii=False).encode("utf8", "replace")
-    events = list(_events(reader, mark, b'"type":"subject.erased"'))
-    told = [event for event in events if _tells(event, request)]
+    """Read the log for a request (or a key's id, for its name). Raises :class:`NotFound` where it has none, and
+    :class:`isthmus.errors.VerificationFailed` where an entry is missing, or one that may be of it is broken."""
+    wanted = _Wanted(request)
+    found = list(Scan(oldest_first(reader)).all(wanted))
+    told = [one for one in found if wanted.tells(one.event)]
     if not told:
         raise NotFound(f"The log has no entry of request {request!r}.", hint="List the newest: isthmus audit list")
-    subject = str(told[0].get("principal") or request)
-    erasures = [int(event["seq"]) for event in events if _erases(event, subject)]
+    subject = facts.text(told[0].event, "principal") or request
+    erasures = [one.index for one in found if _erases(one.event, subject)]
     made = [
-        Commitment(event["seq"], kind, committed, next((seq for seq in erasures if seq > event["seq"]), None))
-        for event in told
-        for kind, committed in _committed(event)
+        Commitment(one.index, kind, committed, next((index for index in erasures if index > one.index), None))
+        for one in told
+        for kind, committed in _committed(one.event)
     ]
-    sealed = {(kind, digest) for event in told for kind, digest in (event.get("sealed") or {}).items()}
+    sealed = {(kind, str(digest)) for one in told for kind, digest in facts.part(one.event, "sealed").items()}
     erased = next((one.erased for one in made if one.erased is not None), None)
     return Trail(request, subject, tuple(made), frozenset(sealed), erased)
 
 
-def disclosed(vault: Opener, found: Trail, text: str | None) -> dict[str, object]:
+def disclosed(vault: Vault, found: Trail, text: str | None) -> dict[str, object]:
     """What to hand to a stranger: the salt, the commitments with their entries' numbers, and for each the text that
     was committed to. ``text``: one that is claimed, in place of what was kept.
 
@@ -127,26 +120,13 @@ def _entry(one: Commitment, salt: bytes | None, claimed: Sequence[str]) -> dict[
     return told
 
 
-def _committed(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _committed(event: Event) -> Iterator[tuple[str, str]]:
     for kind in ("prompt", "answer"):
-        if isinstance(committed := event.get(kind), str):
+        if committed := facts.text(event, kind):
             yield kind, committed
-    if event.get("type") == "key.created" and isinstance(name := event["key"].get("name"), str):
+    if event.get("type") == "key.created" and (name := facts.text(facts.part(event, "key"), "name")):
         yield "name", name
 
 
-def _tells(event: Mapping[str, Any], request: str) -> bool:
-    if event.get("type") == "key.created":
-        return bool(event["key"].get("id") == request)
-    return event.get("request") == request and "principal" in event
-
-
-def _erases(event: Mapping[str, Any], subject: str) -> bool:
+def _erases(event: Event, subject: str) -> bool:
     return event.get("type") == ERASED and event.get("subject") == subject
-
-
-def _events(reader: Reader, *marks: bytes) -> Iterator[dict[str, Any]]:
-    """Entries that hold one of the marks, decoded."""
-    for index, entry in reader.entries():
-        if any(mark in entry for mark in marks) and (event := decode(entry, index)) is not None:
-            yield event

@@ -1,28 +1,32 @@
 """Erasure of a subject: its secret is destroyed, and with it the salts of its commitments and the keys of its content.
 
 The log says what is to be done before it is done (``erasure.requested``), and that it was (``subject.erased``). So it
-can be finished by whoever finds it half done, and it is done again on a database that was restored from a backup: each
-store knows how much of the log it has followed.
+can be finished by whoever finds it half done in the same store, and it is done again on a database that was restored
+from a backup: each store knows how much of the log it has followed. Hosts that share a log have a store each, and none
+speaks for another's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import InvalidRequest, NotFound
+from isthmus.governance.audit.answers import facts
+from isthmus.governance.audit.answers.facts import Event
+from isthmus.governance.audit.answers.search import Query, Scan, oldest_first
 from isthmus.governance.audit.reading.reader import Reader
-from isthmus.governance.audit.tree.entries import decode
 from isthmus.seams import AuditLog, Clock
 
+if TYPE_CHECKING:
+    from isthmus.data.vault import Vault
+
 REQUESTED, ERASED = "erasure.requested", "subject.erased"
-#: Spares decoding the rest of the log: entries are canonical JSON, and a quote in a value is escaped.
-_MARKS = tuple(f'"type":"{type}"'.encode() for type in (REQUESTED, ERASED))
+_WANTED = Query(type=frozenset({REQUESTED, ERASED}))
 _LONGEST_WHY = 1000  # characters
-#: Seconds until no process uses a destroyed secret from memory (twice what each allows itself).
-_SETTLE = 1.0
 
 
 def reason(why: str) -> str:
@@ -30,31 +34,6 @@ def reason(why: str) -> str:
     if not why.strip() or len(why) > _LONGEST_WHY:
         raise InvalidRequest(f"Say why, in 1 to {_LONGEST_WHY} characters.")
     return why
-
-
-class Standing(Protocol):
-    """What the store holds of a subject now."""
-
-    @property
-    def generation(self) -> str: ...
-
-    @property
-    def records(self) -> int: ...
-
-    @property
-    def valid_key(self) -> bool: ...
-
-
-class Destroyer(Protocol):
-    """The vault's side of it (``isthmus.data.vault``). Every method raises :class:`isthmus.errors.StoreUnavailable`."""
-
-    def standing(self, subject: str) -> Standing | None: ...
-
-    def destroy(self, subject: str, generation: str) -> int: ...
-
-    def seen(self) -> int: ...
-
-    def see(self, entries: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +52,7 @@ class Erasure:
 class Erasures:
     """``reader`` opens the log that ``log`` writes."""
 
-    def __init__(self, vault: Destroyer, log: AuditLog, reader: Callable[[], Reader], clock: Clock) -> None:
+    def __init__(self, vault: Vault, log: AuditLog, reader: Callable[[], Reader], clock: Clock) -> None:
         self._vault, self._log, self._reader, self._clock = vault, log, reader, clock
 
     async def erase(self, subject: str, *, by: str, why: str) -> Erasure:
@@ -96,17 +75,29 @@ class Erasures:
         seen = await asyncio.to_thread(self._vault.seen)
         if seen == size:
             return 0
-        wanted = await asyncio.to_thread(_wanted, reader, seen if seen < size else 0, size)
         done = 0
-        for event in wanted.begun.values():
-            await self._destroy(event)
-            done += 1
-        for event in wanted.finished.values():
-            done += await self._again(event)
+        if not await asyncio.to_thread(self._vault.deserted):
+            done = await self._do(await asyncio.to_thread(_wanted, reader, seen if seen < size else 0, size))
         await asyncio.to_thread(self._vault.see, size)
         return done
 
-    async def _again(self, event: Mapping[str, Any]) -> bool:
+    async def _do(self, wanted: _Wanted) -> int:
+        """What the log asks for, so far as it asks this store. How many subjects."""
+        done = 0
+        for event in wanted.begun.values():
+            done += await self._finish(event)
+        for event in wanted.finished.values():
+            done += await self._again(event)
+        return done
+
+    async def _finish(self, event: Event) -> bool:
+        """Whether the secret is one of this store's. Of another host's only that host can say that it is destroyed."""
+        if not await asyncio.to_thread(self._vault.knows, event["subject"], event["generation"]):
+            return False
+        await self._destroy(event)
+        return True
+
+    async def _again(self, event: Event) -> bool:
         """Whether the generation that was erased is there once more."""
         standing = await asyncio.to_thread(self._vault.standing, event["subject"])
         if standing is None or not standing.generation or standing.generation != event["generation"]:
@@ -114,11 +105,11 @@ class Erasures:
         await self._destroy({**event, "records": standing.records, "again": True})
         return True
 
-    async def _destroy(self, event: Mapping[str, Any]) -> tuple[int, int]:
+    async def _destroy(self, event: Event) -> tuple[int, int]:
         """Destroy, and say so once nobody uses it any more: the entry's number, and how many records."""
         records = await asyncio.to_thread(self._vault.destroy, event["subject"], event["generation"])
         records = max(records, event["records"])  # those that went before a crash count too
-        await self._clock.sleep(_SETTLE)
+        await self._clock.sleep(self._vault.settled)
         entry = await self._log.append({**event, "type": ERASED, "records": records}, flush=True)
         return entry, records
 
@@ -130,10 +121,10 @@ class _Wanted:
     begun: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     finished: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        told = {name: event.get(name, "") for name in ("subject", "generation", "by", "why")}
-        told["records"] = records if isinstance(records := event.get("records"), int) else 0
-        which = (str(told["subject"]), str(told["generation"]))
+    def take(self, event: Event) -> None:
+        told: dict[str, Any] = {name: facts.text(event, name) for name in ("subject", "generation", "by", "why")}
+        told["records"] = facts.number(event, "records")
+        which = (told["subject"], told["generation"])
         if event["type"] == REQUESTED:
             self.begun[which] = told
         else:
@@ -142,13 +133,9 @@ class _Wanted:
 
 
 def _wanted(reader: Reader, start: int, size: int) -> _Wanted:
-    """What the entries from ``start`` to ``size`` ask for."""
+    """What the entries from ``start`` to ``size`` ask for. Raises :class:`isthmus.errors.VerificationFailed` where one
+    of them is missing or broken: what was passed over once is not looked at again."""
     wanted = _Wanted()
-    for index, entry in reader.entries(start):
-        if index >= size:
-            break
-        if any(mark in entry for mark in _MARKS):
-            event = decode(entry, index)
-            if event is not None and event.get("type") in (REQUESTED, ERASED):
-                wanted.take(event)
+    for found in Scan(islice(oldest_first(reader, start), size - start)).all(_WANTED):
+        wanted.take(found.event)
     return wanted

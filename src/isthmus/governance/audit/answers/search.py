@@ -148,6 +148,23 @@ class Scan:
             elif wanted.matches(event):
                 yield Found(index, entry, event)
 
+    def all(self, wanted: Wanted) -> Iterator[Found]:
+        """As ``find``, for an answer that must not be from half a log: raises :class:`VerificationFailed` at an entry
+        that may be one of those and is broken."""
+        for found in self.find(wanted):
+            self._whole()
+            yield found
+        self._whole()
+
+    def _whole(self) -> None:
+        if self.broken:
+            index = self.broken[0]
+            raise VerificationFailed(
+                f"Entry {index} is not what a log holds at that place.",
+                hint="Keep the files as they are and run `isthmus audit verify`, which names what was changed.",
+                details={"index": index},
+            )
+
     def _counted(self) -> Iterator[tuple[int, bytes]]:
         for one in self.entries:
             self.read, self.last = self.read + 1, one[0]
