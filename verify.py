@@ -31,16 +31,18 @@ def signed(note: str, vkey: str) -> bool:  # c2sp.org/signed-note, and c2sp.org/
 def checkpoint(note: str, keys: dict[str, float]) -> tuple[int, bytes]:  # c2sp.org/tlog-checkpoint
     origin, size, top, *_ = note.split("\n\n")[0].split("\n")
     good = any(signed(note, key) for key, most in keys.items() if int(size) <= most and key.startswith(f"{origin}+"))
-    need(good, f"the checkpoint of {size} entries is not signed by {[*keys][-1]}")
+    need(good, f"the checkpoint of {int(size)} entries is not signed by {[*keys][-1]!a}")
     return int(size), base64.b64decode(top)
 
 def all_keys(rotations: list[str], vkey: str) -> dict[str, float]:  # the log's keys, each with the most it signs for
-    keys, due = dict[str, float](), ""
+    keys, due, least = dict[str, float](), "", 0
     for note in rotations:  # a checkpoint with one line more, which names the next key: both signed it
-        _, size, _, _, old, new = note.split("\n\n")[0].split()
-        need(old == (due or old) and signed(note, old) and signed(note, new), f"the rotation at {size} does not hold")
-        keys[old], due = int(size), new
-    need(vkey in (*keys, due or vkey), f"the rotations of the log's key do not lead from or to {vkey}")
+        _, size, _, kind, old, new = note.split("\n\n")[0].split()
+        follows = old == (due or old) != new and new not in keys and int(size) >= least  # no key comes back
+        good = kind == "isthmus.rotation/v1" and follows and signed(note, old) and signed(note, new)
+        need(good, f"the rotation at {int(size)} does not hold")
+        keys[old], due, least = int(size), new, int(size)
+    need(vkey in (*keys, due or vkey), f"the rotations of the log's key do not lead from or to {vkey!a}")
     return {**keys, due or vkey: float("inf")}
 
 def tile(folder: Path, n: int) -> bytes:  # c2sp.org/tlog-tiles: tile 1234067 is x001/x234/067, in part 067.p/WIDTH
