@@ -18,6 +18,7 @@ from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.reading.reader import Reader, Signed
 from isthmus.governance.audit.reading.verification import verify
+from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.log import Log
@@ -107,6 +108,23 @@ async def test_a_copy_in_its_place_does_not_let_two_write_at_once(tmp_path: Path
     assert check(tmp_path).checkpoint.size == len(entries) >= 4
     assert check(away.parent).pending == 0
     assert Reader(Folder(away)).checkpoint().checkpoint.size == 1, "something was written to what was moved away"
+
+
+async def test_a_copy_in_the_place_of_the_last_bundle_does_not_fork_the_log(tmp_path: Path) -> None:
+    """As `rsync --backup` or an editor would leave it: the same bytes, in another file."""
+    opened, bundle = log(tmp_path), bundle_path(tmp_path / "audit", 0)
+    await opened.append(EVENT, flush=True)
+    bundle.rename(tmp_path / "moved")
+    shutil.copy(tmp_path / "moved", bundle)
+    other = Journal(place(tmp_path), SteppingClock().now, Files())
+    assert other.record({"type": "other"}) == 1
+    other.close()
+    with pytest.raises(AuditUnavailable, match="lost entries"):
+        await opened.append(EVENT, flush=True)
+    await works_by_itself(opened)
+    assert await opened.append(EVENT, flush=True) >= 2
+    await opened.stop()
+    assert types(tmp_path)[:2] == ["t", "other"]
 
 
 @pytest.mark.parametrize("gone", [["checkpoint"], ["checkpoint.alternate"], ["checkpoint", "checkpoint.alternate"]])

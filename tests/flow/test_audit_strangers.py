@@ -43,7 +43,7 @@ def rewrite_bundle(folder: Path, change: Callable[[list[bytes]], list[bytes]]) -
 
 def test_the_verifier_is_a_page() -> None:
     source = (ROOT / "verify.py").read_text(encoding="utf8")
-    assert len(source.splitlines()) < 80
+    assert len(source.splitlines()) < 95
     assert "import isthmus" not in source
     assert "from isthmus" not in source
 

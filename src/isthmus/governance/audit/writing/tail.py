@@ -30,10 +30,11 @@ class Tail:
         self._folder, self._files = folder, files
         self._store = tile_keeper(folder, files)
         self._fd: int | None = None
+        self._path = bundle_path(folder, bundle)
         self._bundle, self._offset, self._end = bundle, 0, (bundle + 1) * WIDTH
         self._hashes: int | None = None
         self._hashed = 0
-        if bundle_path(folder, bundle).exists():
+        if self._path.exists():
             self._open(bundle, os.O_RDWR)
 
     @property
@@ -147,7 +148,8 @@ class Tail:
 
     def _open(self, bundle: int, flags: int) -> int:
         self.close()
-        self._fd = self._files.open(bundle_path(self._folder, bundle), flags)
+        self._path = bundle_path(self._folder, bundle)
+        self._fd = self._files.open(self._path, flags)
         self._bundle, self._offset, self._end = bundle, 0, (bundle + 1) * WIDTH
         self._hashed = 0
         return self._fd
@@ -156,12 +158,12 @@ class Tail:
         if self._fd is None:
             return 0
         facts = os.fstat(self._fd)
-        if facts.st_size == self._offset and facts.st_nlink:
-            return 0
-        if facts.st_size < self._offset or not facts.st_nlink:
+        if not _in_place(self._path, facts) or facts.st_size < self._offset:
             raise VerificationFailed(
                 f"The log lost entries before {self.size} while it was in use.", details={"index": self.size - 1}
             )
+        if facts.st_size == self._offset:
+            return 0
         raw = os.pread(self._fd, facts.st_size - self._offset, self._offset)
         entries, end = unpack(raw)
         for entry in entries:
@@ -182,6 +184,14 @@ def open_tail(folder: Path, files: Files, bundle: int) -> Tail:
     while bundle_path(folder, bundle + 1).exists():
         bundle += 1
     return Tail(folder, files, bundle)
+
+
+def _in_place(path: Path, facts: os.stat_result) -> bool:
+    """Whether the open file is the one that others find: a copy in its place would be a second log."""
+    try:
+        return os.path.samestat(facts, path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _torn(rest: bytes, offset: int) -> bool:
