@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -282,6 +284,20 @@ def test_evidence_needs_a_new_folder(tmp_path: Path) -> None:
     for target in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InvalidRequest):
             write_evidence(reader, answer, target)
+
+
+def test_what_is_handed_out_is_for_its_owner_alone_until_they_open_it(tmp_path: Path) -> None:
+    reader = write(tmp_path, [call(i) for i in range(300)])
+    before = os.umask(0)
+    try:
+        write_evidence(reader, count_sent(reader, Recipient("closed/frontier"), Span()), tmp_path / "evidence")
+        export(reader, tmp_path / "export")
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "evidence", tmp_path / "export"):
+        for path in (folder, *folder.rglob("*")):
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+        assert "chmod -R a+rX" in (folder / "README.txt").read_text(encoding="utf8")
 
 
 def test_the_page_is_a_page() -> None:

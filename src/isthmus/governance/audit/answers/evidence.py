@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from isthmus.errors import InvalidRequest
 from isthmus.governance.audit.answers.search import oldest_first
 from isthmus.governance.audit.answers.sent import Sent
 from isthmus.governance.audit.notes.tlogproof import prove
+from isthmus.governance.audit.reading.handout import OPENING, new_folder, put
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.layout import WIDTH
 from isthmus.governance.audit.tree.storage import CHECKPOINT, VKEY
@@ -38,6 +37,8 @@ have been received. A retry may have sent the same text again under one intent.
 What it does not prove: that there is no other entry, and that everything was logged. For the first, ask for an export
 (`isthmus audit export DIR`), check it with `python3 verify.py DIR vkey checkpoint`, and give it as EXPORT: then every
 entry of it that belongs here must be here. The second no log proves. Entries hold commitments in place of content.
+
+{opening}
 """
 
 
@@ -47,41 +48,30 @@ def write_evidence(reader: Reader, sent: Sent, target: Path, advance: Callable[[
     Raises :class:`InvalidRequest` where the folder is not empty or cannot be written, :class:`VerificationFailed`
     where an entry does not lead to the checkpoint: then nothing is proved.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidRequest(f"{target} is there already.", hint="Name a folder that does not exist, or is empty.")
-    try:
-        return _write(reader, sent, target, advance)
-    except OSError as error:
-        raise InvalidRequest(
-            f"{target} cannot be written: {error.strerror or error}.", hint="Make room, or name another folder."
-        ) from error
+    with new_folder(target):
+        _write(reader, sent, target, advance)
+    return len(sent.tally.entries)
 
 
-def _write(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], object]) -> int:
+def _write(reader: Reader, sent: Sent, target: Path, advance: Callable[[int], object]) -> None:
     checkpoint, note = sent.signed.checkpoint, sent.signed.note
     # what tiles hold is held against the signed root by each proof; neighbours' proofs share most nodes
     node = lru_cache(maxsize=_NODES)(StoredTree(reader.storage).node)
     entries = target / "entries"
-    entries.mkdir(parents=True)
+    entries.mkdir(mode=0o700)
     for index, entry in chosen(reader, sent.tally.entries):
-        proof = prove(index, entry, checkpoint, note, node)
-        (entries / f"{index}.json").write_bytes(entry)
-        (entries / f"{index}.tlog-proof").write_text(str(proof), encoding="utf8")
+        put(entries / f"{index}.json", entry)
+        put(entries / f"{index}.tlog-proof", str(prove(index, entry, checkpoint, note, node)))
         advance(1)
     plain = sent.as_dict()
     when = f"from {plain['from'] or 'the beginning'} until {plain['until'] or 'the checkpoint'}"
     facts = {"log": checkpoint.origin, "size": checkpoint.size, "to": json.dumps(sent.to.name), "when": when}
     totals = {"attempts": sent.tally.total.attempts, "requests": sent.tally.total.requests}
-    _put(target / "README.txt", _README.format(**facts, **totals))
-    _put(target / VKEY, f"{reader.verifier.vkey}\n")
-    _put(target / CHECKPOINT, note)
-    shutil.copyfile(Path(__file__).parents[1] / "verify_evidence.py", target / "verify_evidence.py")
-    _put(target / "summary.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-    return len(sent.tally.entries)
-
-
-def _put(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf8")
+    put(target / "README.txt", _README.format(**facts, **totals, opening=OPENING))
+    put(target / VKEY, f"{reader.verifier.vkey}\n")
+    put(target / CHECKPOINT, note)
+    put(target / "verify_evidence.py", (Path(__file__).parents[1] / "verify_evidence.py").read_bytes())
+    put(target / "summary.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
 def chosen(reader: Reader, indexes: list[int]) -> Iterator[tuple[int, bytes]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from isthmus.errors import InvalidRequest, VerificationFailed
+from isthmus.errors import VerificationFailed
 from isthmus.governance.audit.files import Files, make_folders, replace
 from isthmus.governance.audit.notes.checkpoint import Verifier
+from isthmus.governance.audit.reading.handout import OPENING, new_folder
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.reading.verification import nobody
 from isthmus.governance.audit.tree.layout import WIDTH, bundle_path, pack, tile_path
@@ -30,6 +30,8 @@ rotation/       where the log's key was changed: the old key's word for the new 
 witnessed       the newest checkpoint that witnesses cosigned, if the log has any (C2SP tlog-cosignature)
 
 Any web server makes this folder a log that tools for C2SP tlog-tiles read: python3 -m http.server
+
+{opening}
 """
 
 
@@ -63,10 +65,8 @@ def write_export(
 
     Raises :class:`InvalidRequest` where the folder is not empty, or cannot be written.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidRequest(f"{target} is there already.", hint="Name a folder that does not exist, or is empty.")
     writer = _Writer(target)
-    try:
+    with new_folder(target):
         for entry in entries:
             writer.push(entry)
         writer.end()
@@ -74,13 +74,10 @@ def write_export(
         for at, rotation in enumerate(rotations, 1):
             writer.put(target / ROTATION / str(at), rotation)
         writer.put(target / VKEY, f"{verifier.vkey}\n".encode())
-        writer.put(target / "README.txt", _README.format(name=verifier.name, size=writer.size).encode())
-        shutil.copyfile(Path(__file__).parents[1] / "verify.py", target / "verify.py")
+        readme = _README.format(name=verifier.name, size=writer.size, opening=OPENING)
+        writer.put(target / "README.txt", readme.encode())
+        writer.put(target / "verify.py", (Path(__file__).parents[1] / "verify.py").read_bytes())
         writer.put(target / CHECKPOINT, signed.encode())  # last: a folder without it is not an export
-    except OSError as error:
-        raise InvalidRequest(
-            f"{target} cannot be written: {error.strerror or error}.", hint="Make room, or name another folder."
-        ) from error
     return writer.size
 
 
