@@ -51,6 +51,22 @@ async def works_by_itself(opened: Log) -> None:
     return opened.check()
 
 
+async def test_an_outage_is_told_in_the_servers_own_log_when_it_begins_and_when_it_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened, folder, away = log(tmp_path), tmp_path / "audit", tmp_path / "away"
+    await opened.append(EVENT, flush=True)
+    folder.rename(away)
+    await stopped(opened, r"moved away|not in .* any more")
+    (line,) = caplog.messages
+    assert line.startswith("nothing is answered, as the audit log cannot be written: ")
+    assert str(folder) in line
+    away.rename(folder)
+    await works_by_itself(opened)
+    await opened.stop()
+    assert caplog.messages[1:] == ["the audit log is written again: 3 requests were refused meanwhile"]
+
+
 async def test_a_folder_that_is_moved_away_and_put_back(tmp_path: Path) -> None:
     opened, folder, away = log(tmp_path), tmp_path / "audit", tmp_path / "away"
     assert await opened.append(EVENT, flush=True) == 0

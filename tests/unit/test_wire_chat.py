@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.errors import InvalidRequest, IsthmusError, PolicyDenied
+from isthmus.errors import AuditUnavailable, InvalidRequest, IsthmusError, PolicyDenied
 from isthmus.labels import INTERNAL, PUBLIC, Label, Level
 from isthmus.messages import (
     Completion,
@@ -198,3 +198,11 @@ def test_an_error_has_its_code_its_rule_and_what_to_do():
     assert error["isthmus"]["rule"] == "confidential-stays-here"
     assert error["isthmus"]["hint"] in error["message"]
     assert openai_answer.error(IsthmusError("x"))["error"]["type"] == "server_error"
+
+
+def test_why_the_log_cannot_be_used_is_not_for_whoever_holds_a_key():
+    why = AuditUnavailable("/srv/secrets/key is gone", hint="Move /srv/audit.", details={"path": "/srv"})
+    error = openai_answer.error(why)["error"]
+    assert "/srv" not in str(error)
+    assert (error["code"], error["type"]) == ("audit_unavailable", "server_error")
+    assert "Try again" in error["message"]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from isthmus.errors import InvalidRequest, IsthmusError, NotFound
+from isthmus.errors import AuditUnavailable, InvalidRequest, IsthmusError, NotFound
 from isthmus.governance.audit.reading.serving import Site
 from isthmus.server import http
 from isthmus.server.auth import KeyAuthenticator, OpenDoor
@@ -68,6 +68,8 @@ class _MethodNotAllowed(InvalidRequest):
 
 def _isthmus_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, IsthmusError)
+    if isinstance(error, AuditUnavailable) and error.__cause__ is not None:  # a reader's; the log tells its own outages
+        _log.warning("%s", error.message)
     headers = {name.decode(): value.decode() for name, value in http.error_headers(error)}
     return JSONResponse(openai_answer.error(error), status_code=error.status, headers=headers)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import AuditUnavailable, IsthmusError
 from isthmus.messages import (
     ChatEvent,
     Completion,
@@ -46,6 +46,7 @@ def usage(usage: Usage) -> dict[str, Any]:
 
 def error(error: IsthmusError) -> dict[str, Any]:
     """OpenAI's error object, with our stable ``code``, the ``hint`` and the details beside the message."""
+    error = _public(error)
     kind = "invalid_request_error" if 400 <= error.status < 500 else "server_error"
     message = f"{error.message} {error.hint}".strip()
     return {
@@ -57,6 +58,16 @@ def error(error: IsthmusError) -> dict[str, Any]:
             "isthmus": {"hint": error.hint, **error.details},
         }
     }
+
+
+def _public(error: IsthmusError) -> IsthmusError:
+    """What whoever holds a key may know. Why the log cannot be used, and what to do, is the operator's: it names paths,
+    and stands in the server's own log."""
+    return AuditUnavailable(_NO_LOG, hint=_LATER) if isinstance(error, AuditUnavailable) else error
+
+
+_NO_LOG = "The audit log cannot be written or read now, and nothing is answered without it."
+_LATER = "Try again shortly. Where it lasts, tell whoever runs this server: its own log says why."
 
 
 def completion(id: str, created: int, model: str, answer: Completion, isthmus: Mapping[str, object]) -> bytes:

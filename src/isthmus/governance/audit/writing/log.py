@@ -8,6 +8,7 @@ serve several requests, and a lone request does not wait at all.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ from isthmus.governance.audit.tree.layout import WIDTH
 from isthmus.governance.audit.writing.journal import Journal, Place
 from isthmus.governance.audit.writing.sequencer import Sequencer, View
 from isthmus.seams import Clock, Event, Receipt
+
+_log = logging.getLogger("isthmus.audit")
 
 _Answer: TypeAlias = int | BaseException
 #: Wishes met in one go, at most: bounds the memory of a burst.
@@ -201,10 +204,14 @@ class Log:
         self._sequencer.commit([], flush=True)
         self._sequencer.commit([outage.event()], flush=True)
         self._outage = None
+        _log.warning("the audit log is written again: %s requests were refused meanwhile", outage.refused)
 
     def _failed(self, error: BaseException, refused: int) -> None:
-        before = self._outage or _Outage(_told(error), time.monotonic())
-        self._outage = _Outage(_told(error), before.since, before.refused + refused)
+        told = _told(error)
+        if self._outage is None and self._sequencer.view is not None:  # else whoever starts the log is told
+            _log.error("nothing is answered, as the audit log cannot be written: %s %s", told.message, told.hint)
+        before = self._outage or _Outage(told, time.monotonic())
+        self._outage = _Outage(told, before.since, before.refused + refused)
 
 
 def _told(error: BaseException) -> AuditUnavailable:
