@@ -14,7 +14,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Protocol
 
-from isthmus.errors import AuditUnavailable, NotFound, VerificationFailed
+from isthmus.errors import NotFound, VerificationFailed
 from isthmus.governance.audit.answers import facts
 from isthmus.governance.audit.answers.facts import Event
 from isthmus.governance.audit.answers.moments import EVER, Span
@@ -128,10 +128,12 @@ class Found:
 @dataclass(slots=True)
 class Scan:
     """One pass over entries with their numbers, and what became of it: how many were ``read``, the number of the
-    ``last`` one, and of those that are ``broken`` (no entry of this place). ``advance`` hears of every 256 read."""
+    ``last`` one, and of those that are ``broken``: no entry of this place, or not the one that was signed for, as
+    ``genuine`` has it (:mod:`isthmus.governance.audit.reading.proven`). ``advance`` hears of every 256 read."""
 
     entries: Iterable[tuple[int, bytes]]
     advance: Callable[[int], object] = lambda _: None
+    genuine: Callable[[int, bytes], bool] = lambda _, __: True
     read: int = 0
     last: int | None = None
     broken: list[int] = field(default_factory=list)
@@ -140,6 +142,9 @@ class Scan:
         """Those that match, in the order of the pass."""
         may_match = wanted.may_match()
         for index, entry in self._counted():
+            if not self.genuine(index, entry):
+                self.broken.append(index)
+                continue
             if not may_match(entry):
                 continue
             event = decode(entry, index)
@@ -185,7 +190,7 @@ def oldest_first(reader: Reader, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Every entry from ``start`` on. Raises :class:`VerificationFailed` where one that was signed for is missing: an
     answer from half a log is none."""
     signed, following = signed_size(reader), start
-    for index, entry in _readable(reader.entries(start)):
+    for index, entry in reader.entries(start):
         yield index, entry
         following = index + 1
     if following < signed:
@@ -199,7 +204,7 @@ def newest_first(reader: Reader, before: int | None = None) -> Iterator[tuple[in
         last = min(last, (before - 1) // WIDTH)
     signed = signed_size(reader)
     for bundle in range(last, -1, -1):
-        entries = list(islice(_readable(reader.entries(bundle * WIDTH)), WIDTH))
+        entries = list(islice(reader.entries(bundle * WIDTH), WIDTH))
         whole = min(WIDTH, signed - bundle * WIDTH)
         if len(entries) < whole:
             raise _missing(bundle * WIDTH + len(entries), signed)
@@ -208,16 +213,9 @@ def newest_first(reader: Reader, before: int | None = None) -> Iterator[tuple[in
 
 def _last_bundle(reader: Reader) -> int:
     bundle = signed_size(reader) // WIDTH
-    while next(_readable(reader.entries((bundle + 1) * WIDTH)), None) is not None:
+    while next(reader.entries((bundle + 1) * WIDTH), None) is not None:
         bundle += 1
     return bundle
-
-
-def _readable(entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    try:
-        yield from entries
-    except OSError as error:
-        raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
 
 
 def _missing(index: int, signed: int) -> VerificationFailed:
