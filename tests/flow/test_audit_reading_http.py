@@ -99,6 +99,9 @@ def test_a_story(world: World, asked: str) -> None:
     sent = next(step["told"] for step in told["steps"] if step["what"] == "sent")
     assert "it left the premises; this entry was on disk first" in sent
     assert told["entries"] == world.site.run("audit", "show", asked)["entries"]
+    assert (told["complete"], told["next"]) == (True, None)
+    status, told = get(world, f"requests/{asked}", before_entry=told["entries"][1]["seq"])
+    assert (status, [entry["type"] for entry in told["entries"]]) == (200, ["intent"])
 
 
 def test_what_a_vendor_received(world: World, asked: str) -> None:
@@ -107,7 +110,8 @@ def test_what_a_vendor_received(world: World, asked: str) -> None:
         status, told = get(world, "sent", to=to, from_="1h")
         assert (status, told["answered"] > 0, "closed/frontier" in told["configured"]) == (200, True, True)
         assert told["attempts"] == world.site.run("audit", "sent", "--to", to, "--from", "1h")["attempts"]
-    assert get(world, "sent", to="nobody")[0] == 404
+        assert told["read"] == {"from_entry": 0, "before_entry": told["size"]}
+    assert get(world, "sent", to="nobody", from_="1h")[0] == 404
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="NEEDS openssl, which is not installed")
@@ -157,6 +161,9 @@ def test_without_a_key_nothing_is_told(world: World, path: str) -> None:
         ("sent", {"to": ""}, "to"),
         ("sent", {"to": ["a", "b"]}, "to"),
         ("sent", {"to": "a", "limit": 1}, "limit"),
+        ("sent", {"to": "a"}, "from"),
+        ("requests/req_1", {"before_entry": "x"}, "before_entry"),
+        ("requests/req_1", {"limit": 1}, "limit"),
     ],
     ids=str,
 )
@@ -177,7 +184,7 @@ def test_what_is_not_there_is_not_found(world: World, path: str) -> None:
 
 def test_others_are_answered_while_auditors_read(world: World, asked: str) -> None:
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        reading = [pool.submit(get, world, "sent", to="closed/frontier") for _ in range(8)]
+        reading = [pool.submit(get, world, "sent", to="closed/frontier", from_="1h") for _ in range(8)]
         answers = [pool.submit(world.ask, "hello", model="local/echo") for _ in range(4)]
         assert all(answer.result(60).choices for answer in answers)
         assert [one.result(60)[0] for one in reading] == [200] * 8

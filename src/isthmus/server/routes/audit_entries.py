@@ -17,11 +17,12 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from isthmus.cards import Card
-from isthmus.errors import AuditUnavailable, InvalidRequest, NotFound, VerificationFailed
+from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
+from isthmus.governance.audit.answers.bounded import account, count_within
 from isthmus.governance.audit.answers.moments import Span, span
 from isthmus.governance.audit.answers.pages import newest_page, oldest_page
 from isthmus.governance.audit.answers.search import FIELDS, Query, Scan, oldest_first, signed_size
-from isthmus.governance.audit.answers.sent import count_sent, recipient
+from isthmus.governance.audit.answers.sent import Recipient, recipient
 from isthmus.governance.audit.answers.story import tell
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.merkle import leaf_hash
@@ -38,7 +39,7 @@ _LONGEST_NUMBER = 18  # digits
 
 
 def routes(storage: Storage, cards: Mapping[str, Card], authenticate: Callable[[Scope], Principal]) -> list[Route]:
-    """One reading at a time, in a thread: whoever answers questions goes first."""
+    """One reading at a time, bounded, in a thread that rests: whoever answers questions goes first."""
     desk = _Desk(storage, authenticate)
 
     async def search(request: Request) -> Response:
@@ -55,13 +56,16 @@ def routes(storage: Storage, cards: Mapping[str, Card], authenticate: Callable[[
 
     async def story(request: Request) -> Response:
         desk.admit(request)
-        return await desk.read(lambda reader: _story(reader, request.path_params["request"]))
+        before = _Asked(request.query_params, {"before_entry"}).number("before_entry")
+        return await desk.read(lambda reader: _story(reader, request.path_params["request"], before))
 
     async def sent(request: Request) -> Response:
         desk.admit(request)
         asked = _Asked(request.query_params, {"to", *_SPAN})
-        whom, when = recipient(asked.one("to"), cards.values()), asked.span()
-        return await desk.read(lambda reader: count_sent(reader, whom, when).as_dict())
+        whom = recipient(asked.one("to"), cards.values())
+        asked.one("from")  # a log is long
+        when = asked.span()
+        return await desk.read(lambda reader: _sent(reader, whom, when))
 
     return [
         Route("/api/audit/entries", search),
@@ -83,13 +87,8 @@ class _Desk:
 
     async def read(self, work: Callable[[Reader], Mapping[str, object]]) -> Response:
         async with self._turn:
-            return JSONResponse(await asyncio.to_thread(self._read, work), headers=_MUTABLE)
-
-    def _read(self, work: Callable[[Reader], Mapping[str, object]]) -> Mapping[str, object]:
-        try:
-            return work(Reader(self._storage))
-        except OSError as error:
-            raise AuditUnavailable(f"The audit log cannot be read: {error.strerror or error}.") from error
+            told = await asyncio.to_thread(lambda: work(Reader(self._storage)))
+            return JSONResponse(told, headers=_MUTABLE)
 
 
 class _Asked:
@@ -177,10 +176,20 @@ def _entry(reader: Reader, index: int) -> Mapping[str, object]:
     raise NotFound(f"The log has no entry {index}.")
 
 
-def _story(reader: Reader, request: str) -> Mapping[str, object]:
-    scan = Scan(oldest_first(reader))
-    found = list(scan.find(Query(request=frozenset({request}))))
-    if not found:
-        raise NotFound("The log has no entry of this request.")
-    told = {"request": request, "entries": [one.event for one in found], **tell(request, found).as_dict()}
-    return {**told, "broken": scan.broken, "signed": signed_size(reader)}
+def _story(reader: Reader, request: str, before: int | None) -> Mapping[str, object]:
+    found = account(reader, request, before)
+    entries = [one.event for one in found.found]
+    return {
+        "request": request,
+        "entries": entries,
+        **tell(request, found.found).as_dict(),
+        "complete": found.complete,
+        "next": None if found.complete else {"before_entry": found.next},
+        "broken": found.broken,
+        "signed": signed_size(reader),
+    }
+
+
+def _sent(reader: Reader, whom: Recipient, when: Span) -> Mapping[str, object]:
+    counted, within = count_within(reader, whom, when)
+    return {**counted.as_dict(), "read": {"from_entry": within.start, "before_entry": within.stop}}

@@ -92,7 +92,12 @@ def count_sent(reader: Reader, to: Recipient, span: Span, advance: Callable[[int
     taken for a good answer; :class:`VerificationFailed` where an entry is missing.
     """
     signed = reader.checkpoint()
-    scan, tally, seen = Scan(_covered(reader, signed.checkpoint.size), advance), Tally(), False
+    return count(signed, Scan(covered(reader, range(signed.checkpoint.size)), advance), to, span)
+
+
+def count(signed: Signed, scan: Scan, to: Recipient, span: Span) -> Sent:
+    """The same, by the entries of a pass. Raises :class:`NotFound`."""
+    tally, seen = Tally(), False
     for found in scan.find(to):
         if facts.text(found.event, "type") != "intent":
             tally.end(found)
@@ -103,14 +108,15 @@ def count_sent(reader: Reader, to: Recipient, span: Span, advance: Callable[[int
     tally.close()
     if not (seen or to.models):
         raise NotFound(
-            f"Neither the configuration nor the log knows {to.name!r}.",
+            f"Neither the configuration nor any entry that was read knows {to.name!r}.",
             hint="Name a model's id, a provider, or a vendor's host: `isthmus models list` shows them.",
         )
     return Sent(to, span, signed, tally, tuple(scan.broken))
 
 
-def _covered(reader: Reader, size: int) -> Iterator[tuple[int, bytes]]:
-    for index, entry in oldest_first(reader):
-        if index >= size:
+def covered(reader: Reader, within: range) -> Iterator[tuple[int, bytes]]:
+    """Those entries. Raises :class:`VerificationFailed` where one that was signed for is missing."""
+    for index, entry in oldest_first(reader, within.start):
+        if index >= within.stop:
             return
         yield index, entry

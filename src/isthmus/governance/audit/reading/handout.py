@@ -11,8 +11,8 @@ from isthmus.errors import InvalidRequest
 from isthmus.governance.audit.files import Files, make_folders
 
 #: For the folder's README.
-OPENING = """This folder is for its owner alone, because entries say who asked for what. This opens it to others, such as a
-web server: chmod -R a+rX ."""
+OPENING = """This folder is for its owner alone, because entries say who asked for what. This opens it to others,
+such as a web server: chmod -R a+rX ."""
 
 
 @contextmanager
