@@ -22,6 +22,9 @@ from isthmus.errors import ConfigInvalid
 LevelName = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|file:(.+)")
+#: A witness's address, and a public key as a signed note's (https://c2sp.org/signed-note).
+_URL = r"^https?://[^\s/?#]+[^\s?#]*$"
+_VKEY = r"^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$"
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -164,8 +167,16 @@ class GuardSettings(_Section, frozen=True):
 class WitnessSettings(_Section, frozen=True):
     """A witness of the log: its address without ``/add-checkpoint``, and its public key, ``NAME+ID+KEY``."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
-    vkey: Annotated[str, Meta(pattern=r"^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$")]
+    url: Annotated[str, Meta(extra_json_schema={"pattern": _URL})]
+    vkey: Annotated[str, Meta(extra_json_schema={"pattern": _VKEY})]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(_URL, self.url):
+            raise ValueError("`url` must be a witness's address: http:// or https://, a host, perhaps a path")
+        if self.url.rstrip("/").endswith("/add-checkpoint"):
+            raise ValueError("`url` must be the witness's address without /add-checkpoint, which is added")
+        if not re.fullmatch(_VKEY, self.vkey):
+            raise ValueError("`vkey` must be the witness's public key, NAME+ID+KEY: the witness prints it")
 
 
 class AuditSettings(_Section, frozen=True):

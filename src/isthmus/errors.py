@@ -163,7 +163,7 @@ class Unavailable(IsthmusError):
 
 class AuditUnavailable(Unavailable):
     code = "audit_unavailable"
-    hint = "Nothing is answered that cannot be recorded: check the disk under the home folder."
+    hint = "Nothing is answered that cannot be recorded. `isthmus doctor` says what is wrong with the log."
 
 
 class GuardUnavailable(Unavailable):

@@ -156,7 +156,7 @@ def test_who_has_no_database_needs_no_driver(tmp_path: Path) -> None:
     site.config.write_text(CONFIG, encoding="utf8")
     error = site.run("audit", "list", code=2)["error"]
     assert "needs psycopg" in error["message"]
-    assert "isthmus[postgres]" in error["hint"]
+    assert "'.[postgres]'" in error["hint"]
 
 
 def test_the_schema_is_sql_for_psql(server: Postgres, tmp_path: Path) -> None:

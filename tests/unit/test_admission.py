@@ -74,6 +74,18 @@ def test_an_empty_set_names_every_rule():
         admit(request(), {}, ByLevel())
 
 
+def test_a_key_that_may_not_ask_is_told_so_and_not_to_ask_for_another_model():
+    auditor = Principal("key_eve", "Eve", frozenset({"auditor"}))
+    for asked in (replace(request(label=CONFIDENTIAL, model="closed"), principal=auditor),
+                  replace(request(label=Label(Level.RESTRICTED)), principal=auditor)):  # fmt: skip
+        with pytest.raises((PolicyDenied, NoAdmissibleModel)) as denied:
+            admit(asked, {"closed": CLOSED}, ByLevel())
+        assert "role `user`" in denied.value.hint
+    with pytest.raises(PolicyDenied) as denied:
+        admit(request(label=CONFIDENTIAL, model="closed"), CARDS, ByLevel())
+    assert "model: auto" in denied.value.hint
+
+
 def test_an_obligation_that_nobody_meets_is_no_admission():
     with pytest.raises(ReviewRequired, match="review"):
         admit(request(), CARDS, ByLevel(frozenset({"review", "mark"})))

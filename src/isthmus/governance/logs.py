@@ -13,6 +13,7 @@ from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.tree.storage import Folder, Storage
 from isthmus.governance.audit.writing.journal import Journal, Place
+from isthmus.governance.audit.writing.keys import must_be_new
 from isthmus.governance.audit.writing.rotating import Rotated
 from isthmus.governance.audit.writing.rotating import rotate as rotate_folder
 from isthmus.governance.audit.writing.sequencer import Sequencer
@@ -42,11 +43,25 @@ def sequencer(settings: Settings, home: Home, now: Callable[[], datetime]) -> Re
 def storage(settings: Settings, home: Home) -> Storage:
     """The log as its readers see it. Raises :class:`ConfigInvalid`."""
     if settings.audit.database is None:
-        return Folder(home.audit)
+        return _Own(folder_place(settings, home))
     place = database_place(settings.audit.database, settings, home)
     from isthmus.governance.audit.postgres.storage import Rows
 
     return Rows(place.dsn)
+
+
+class _Own(Folder):
+    """This home's own log: one that its key signed for and that is not there is missing, and not yet to come."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.folder)
+        self._key = place.key
+
+    def vkey(self) -> str | None:
+        """Raises :class:`isthmus.errors.AuditUnavailable` where the log is missing."""
+        if (found := super().vkey()) is None:
+            must_be_new(self.path, self._key)
+        return found
 
 
 def rotate(settings: Settings, home: Home, now: Callable[[], datetime], *, by: str, why: str) -> Rotated:
@@ -82,7 +97,7 @@ def database_place(reference: str, settings: Settings, home: Home) -> DatabasePl
     except ImportError as error:  # psycopg, or the libpq beneath it
         raise ConfigInvalid(
             f"A log in a database needs psycopg, which does not load: {error}.",
-            hint="Install the extra `postgres`: pip install 'isthmus[postgres]'.",
+            hint="In Isthmus's folder: .venv/bin/pip install '.[postgres]'.",
         ) from error
     parameters(dsn)  # a string that is none is told of now
     key = home.secrets / "shared-log-signing-key"

@@ -77,9 +77,14 @@ def _stands(decision: Decision) -> bool:
     return decision.allowed and decision.obligations <= MET
 
 
+_ANOTHER = "Ask with `model: auto` for a model that may answer, or see `isthmus policy explain`."
+_NO_USER = "This key has not the role `user`, which asks models: ask an administrator for one that has."
+
+
 def _refusal(
     request: ChatRequest, decisions: Mapping[str, Decision]
 ) -> PolicyDenied | NoAdmissibleModel | ReviewRequired:
+    asks = "user" in request.principal.roles
     details: dict[str, object] = {
         "label": request.label.as_dict(),
         "rules": {model: decision.rule for model, decision in decisions.items()},
@@ -94,11 +99,12 @@ def _refusal(
         decision = decisions[request.model]
         return PolicyDenied(
             f"The rule {decision.rule!r} does not let this text go to {request.model}: {decision.reason or 'denied'}",
-            hint="Ask with `model: auto` for a model that may answer, or see `isthmus policy explain`.",
+            hint=_ANOTHER if asks else _NO_USER,
             details={**details, "rule": decision.rule, "policy": decision.policy, "model": request.model},
         )
     rules = ", ".join(sorted({decision.rule for decision in decisions.values()})) or "there is no chat model"
     return NoAdmissibleModel(
         f"No model may see this text ({request.label}); what says so: {rules}.",
+        hint=None if asks else _NO_USER,
         details=details,
     )

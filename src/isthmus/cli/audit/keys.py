@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from isthmus.cli.audit.opening import open_log
 from isthmus.cli.terminal import Config, Json, configuration, show
 
 
@@ -18,6 +19,7 @@ def rotate_key(
     """Give the log a new signing key: the old one signs for it, and is destroyed. The server may run meanwhile."""
     from isthmus.wiring import rotate_key as rotate
 
+    open_log(config).checkpoint()  # a log that is not there has no key to change: none is begun for it
     rotated = rotate(*configuration(config), why=why)
     plain = {"old": rotated.old, "new": rotated.new, "size": rotated.size}
     show(plain, json, lambda console: _render(console, rotated.new, rotated.size))

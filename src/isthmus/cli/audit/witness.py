@@ -13,8 +13,9 @@ from rich.console import Console
 
 from isthmus.cli.audit.opening import key
 from isthmus.cli.terminal import Json, show
-from isthmus.errors import ConfigInvalid
+from isthmus.errors import ConfigInvalid, InvalidRequest, VerificationFailed
 from isthmus.governance.audit.notes.checkpoint import Verifier
+from isthmus.governance.audit.notes.note import check_name
 
 
 def witness(
@@ -40,12 +41,25 @@ def witness(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logs = [key(given, Verifier.parse) for given in log]
+    if name is not None:
+        _check(name)
     with closing(WitnessState(state, Files())) as held, _listener(host, port) as listener:
         serving = Witness(held.cosigner(name), logs, held, SystemClock().now)
         url, names = _url(listener), [one.name for one in logs]
         plain = {"vkey": serving.vkey, "url": url, "logs": names}
         text = f"{serving.vkey}\nserves at {url}, for {', '.join(names)}"
         serve_witness(serving, listener, lambda: show(plain, json, lambda console: _print(console, text)))
+
+
+def _check(name: str) -> None:
+    """Before anything is made under that name."""
+    try:
+        check_name(name)
+    except VerificationFailed:
+        raise InvalidRequest(
+            f"A witness cannot be called {name!r}: a name has no spaces and no plus signs.",
+            hint="Like a URL without its scheme: --name witness.example.org/w1",
+        ) from None
 
 
 def _print(console: Console, text: str) -> None:

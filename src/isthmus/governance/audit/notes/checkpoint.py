@@ -22,6 +22,7 @@ from isthmus.governance.audit.notes.note import Note, Signature, check_name, dec
 
 #: The algorithm byte of Ed25519 in a verifier key and in its id.
 _ED25519 = b"\x01"
+_STRANGE = "Its first line names its log. If that is this one, keep it as it is: the log or its key was replaced."
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -120,7 +121,7 @@ class Verifier:
         for old in self.retired:
             if _signed(note, self.name, old.key):
                 return old.last
-        raise VerificationFailed(f"The checkpoint is not signed by {self.name} ({self.id.hex()}).")
+        raise VerificationFailed(f"The checkpoint is not signed by {self.name} ({self.id.hex()}).", hint=_STRANGE)
 
 
 class Signer:

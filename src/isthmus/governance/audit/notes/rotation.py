@@ -22,6 +22,8 @@ from isthmus.governance.audit.notes.checkpoint import Checkpoint, Retired, Signe
 from isthmus.governance.audit.notes.note import Note
 
 _LINE = "isthmus.rotation/v1"
+_ANOTHER = "Give the key that you kept of this log. If this should be that log, another lies in its place."
+_REPLACED = "If you kept this key as this log's, the log or its key was replaced: keep the files, ask who changed it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,11 @@ def trusted(verifier: Verifier, notes: Iterable[str | bytes], now: Verifier | No
     """
     chain = _chain(notes, now)
     keys = [chain[0].old, *(rotation.new for rotation in chain)] if chain else [now or verifier]
+    if now is not None and now.name != verifier.name:
+        raise VerificationFailed(f"That key is of {verifier.name}, and this log is {now.name}.", hint=_ANOTHER)
     for known in (verifier, now or verifier):
         if _bare(known) not in keys:
-            raise VerificationFailed(f"No rotation of the log's key leads from or to {known.vkey}.")
+            raise VerificationFailed(f"No rotation of the log's key leads from or to {known.vkey}.", hint=_REPLACED)
     retired = tuple(Retired(rotation.old.key, rotation.checkpoint.size) for rotation in reversed(chain))
     return Verifier(verifier.name, keys[-1].key, retired)
 

@@ -14,6 +14,7 @@ from isthmus.governance.audit.tree.layout import WIDTH, unpack
 from isthmus.governance.audit.tree.storage import Storage
 
 _TRIES = 5
+_BEGINS = "It begins with the first entry: a key that is made (`isthmus keys create`), a start, a request."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Reader:
         with _readable():
             signed = read_checkpoint(self.storage, self.verifier)
         if signed is None:
-            raise NotFound("The audit log has no checkpoint yet.", hint="The first request makes it.")
+            raise NotFound("The audit log has no checkpoint yet.", hint=_BEGINS)
         return signed
 
     def open(self, note: str) -> Signed:
@@ -96,7 +97,7 @@ class Reader:
 def _vkey(storage: Storage) -> str:
     found = storage.vkey()
     if found is None:
-        raise NotFound("There is no audit log yet.", hint="The first request makes it.")
+        raise NotFound("There is no audit log yet.", hint=_BEGINS)
     return found
 
 
