@@ -34,3 +34,8 @@ def operator() -> str:
     """Who runs this process, for the record: the number of the system's user (``uid:1000``), as a name is personal
     data. Where people share a user or use sudo, it is that user's."""
     return f"uid:{os.getuid()}"
+
+
+def local_user(roles: frozenset[str], groups: frozenset[str] = frozenset(), default: Label = INTERNAL) -> Principal:
+    """Whoever works at this machine's command line: in the record under the same name as what they change there."""
+    return Principal(operator(), "local user", roles, groups, default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def test_an_answer_ends_with_where_its_record_is(home: Path, capsys: pytest.Capt
     request = shown.split("isthmus audit show ")[1].strip()
     assert main(["audit", "show", request]) == 0
     assert "answered by local/echo" in capsys.readouterr().out
+
+
+def test_who_asks_and_ingests_at_a_terminal_bears_the_name_of_who_changes_things_there(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "leave.md").write_text("# Leave\n\nTwenty-seven days.\n", encoding="utf8")
+    assert main(["ask", "hello"]) == 0
+    assert main(["ingest", str(home / "leave.md"), "--collection", "handbook", "--level", "internal"]) == 0
+    assert main(["keys", "create", "--name", "me"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "search", "--principal", f"uid:{os.getuid()}", "--jsonl"]) == 0
+    types = {json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()}
+    assert {"intent", "outcome", "document.added", "key.created"} <= types
 
 
 def test_what_cannot_be_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
 from isthmus.messages import ChatRequest, Completion, Message, Sampling, Text, TextDelta, fold
 from isthmus.models.streams import closing
-from isthmus.principals import Principal
+from isthmus.principals import local_user
 
 if TYPE_CHECKING:
     from isthmus.wiring import Stack
@@ -48,7 +48,7 @@ def ask(
         raise InvalidRequest("The question is empty.", hint='isthmus ask "QUESTION"')
     settings, home = configuration(config)
     stack = build(settings, home)
-    principal = Principal("local", "local user", groups=frozenset(group or ()), default=stack.typed_default)
+    principal = local_user(frozenset({"user"}), frozenset(group or ()), stack.typed_default)
     require_collections(collection or (), principal, settings, home)
     label = stack.typed(principal, purpose).join(Label.parse(level or "public"))
     message = Message("user", (Text(question, label),))

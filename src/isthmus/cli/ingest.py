@@ -16,10 +16,10 @@ from isthmus.errors import InvalidRequest
 from isthmus.labels import Label
 from isthmus.orchestration.ingest import FileResult, Ingest, Report, Spec
 from isthmus.orchestration.manifest import load
-from isthmus.principals import Principal
+from isthmus.principals import local_user
 
-#: Whoever works at this machine's command line.
-OPERATOR = Principal("local", "local user", roles=frozenset({"user", "curator"}))
+#: Of whoever works at this machine's command line.
+ROLES = frozenset({"user", "curator"})
 _STYLES = {"added": "green", "updated": "green", "deleted": "yellow", "skipped": "yellow", "rejected": "bold red"}
 
 
@@ -60,10 +60,10 @@ def work_of(
     if manifest is not None:
         if paths or collection or label is not None or groups:
             raise InvalidRequest("With --manifest, the manifest says what is read.", hint="Leave the rest away.")
-        return load(manifest, OPERATOR)
+        return load(manifest, local_user(ROLES))
     if not paths or not collection:
         raise InvalidRequest("Say what to read and where to put it.", hint="isthmus ingest PATH… --collection NAME")
-    return [(paths, Spec(collection, OPERATOR, label, groups))]
+    return [(paths, Spec(collection, local_user(ROLES), label, groups))]
 
 
 async def run(

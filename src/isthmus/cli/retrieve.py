@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.core import TyperGroup
 
-from isthmus.cli.ingest import OPERATOR
+from isthmus.cli.ingest import ROLES
 from isthmus.cli.knowledge import require_collections
 from isthmus.cli.terminal import Config, Json, configuration, progress, show
 from isthmus.config import Home, Settings
@@ -23,7 +23,7 @@ from isthmus.data.documents import Documents
 from isthmus.data.passages import Passages
 from isthmus.labels import INTERNAL
 from isthmus.messages import Text
-from isthmus.principals import Principal
+from isthmus.principals import Principal, local_user
 from isthmus.retrieval import evaluate
 from isthmus.retrieval.metrics import summary
 from isthmus.retrieval.retriever import HybridRetriever
@@ -62,7 +62,7 @@ def query(
     The word `query` may be left out.
     """
     settings, home = configuration(config)
-    asker = Principal(OPERATOR.id, OPERATOR.name, OPERATOR.roles, frozenset(group or ()))
+    asker = local_user(ROLES, frozenset(group or ()))
     require_collections(collection or (), asker, settings, home)
     found = asyncio.run(_query(settings, home, (question, asker, tuple(collection or ()), limit)))
     show(_plain(found), json, lambda console: render(console, found))
@@ -101,7 +101,7 @@ async def _evaluate(
     database = Database(folder / "evaluation.db")
     try:
         async with opened as embedder:
-            work = evaluate.Evaluation(Documents(database), embedder, OPERATOR, INTERNAL)
+            work = evaluate.Evaluation(Documents(database), embedder, local_user(ROLES), INTERNAL)
             await work.store(trial, _teller(bar, "storing"))
             rankings = await work.rank(trial, HybridRetriever(Passages(database), embedder), _teller(bar, "asking"))
     finally:
