@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -21,6 +22,8 @@ from wire_cutter import Cutter
 
 from audit_replicas import check, checkpoint, log, place, sequencer, told
 from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
+from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.reading.reader import Signed
 from postgres_server import FAST, Postgres, postgres
 
@@ -31,9 +34,11 @@ WRITER = Path(__file__).parent / "database_writer.py"
 class Writer:
     """A replica in a process of its own; what it was told is gathered as it comes."""
 
-    def __init__(self, home: Path, dsn: str, name: str, count: int = 10**6, key: Path | None = None) -> None:
+    def __init__(
+        self, home: Path, dsn: str, name: str, count: int = 10**6, key: Path | None = None, hang_at: int = 0
+    ) -> None:
         place(home, dsn, key)
-        command = [sys.executable, str(WRITER), str(home), dsn, name, str(count)]
+        command = [sys.executable, str(WRITER), str(home), dsn, name, str(count), str(hang_at)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.lines, self.complaints = list[str](), list[str]()
         pairs = ((self.process.stdout, self.lines), (self.process.stderr, self.complaints))
@@ -198,27 +203,20 @@ async def test_a_full_database_is_told_and_the_log_goes_on(tmp_path: Path, dsn: 
     await opened.stop()
 
 
+@pytest.mark.timeout(60)
 def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str, start: Start) -> None:
     """Stopped, not dead: the server ends its transaction, and the others are told until then."""
-    hanging = start(tmp_path / "a", dsn, "hanging")
+    hanging = start(tmp_path / "a", dsn, "hanging", hang_at=40)
     hanging.wait_for(5)
     other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.3)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        held = "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
-
-        def stopped_within() -> bool:
-            """Not with its COMMIT on the way already: it stays so."""
-            return all(connection.execute(held).fetchall() and not time.sleep(0.02) for _ in range(2))
-
-        for _ in range(2000):
-            hanging.process.send_signal(signal.SIGSTOP)
-            if stopped_within():
-                break
-            hanging.process.send_signal(signal.SIGCONT)
-            time.sleep(0.003)
+    other.commit([], flush=True)
+    os.waitid(os.P_PID, hanging.process.pid, os.WSTOPPED | os.WNOWAIT)
     with pytest.raises(AuditUnavailable, match="turn of the audit log for too long"):
         other.record({"type": "other"})
-    time.sleep(2.5)  # its own patience is 2 s
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        lock = "SELECT FROM pg_locks WHERE locktype = 'advisory'"
+        while connection.execute(lock).fetchall():  # its own patience is 2 s
+            time.sleep(0.05)
     index = other.record({"type": "other"})
     hanging.process.send_signal(signal.SIGCONT)
     hanging.wait_for(len(hanging.lines) + 10)
@@ -229,22 +227,107 @@ def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str, sta
     check(dsn)
 
 
-def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, dsn: str, postgres_server: Postgres) -> None:
-    writer = sequencer(place(tmp_path, dsn), patience=0.4)
-    writer.record({"type": "t"})
+def backends(dsn: str, condition: str = "true") -> list[int]:
+    """The processes of the database's server that ours are connected to."""
     sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'isthmus-audit' AND datname = current_database()"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        pids = [int(pid) for (pid,) in connection.execute(sql).fetchall()]
+        found = connection.execute(f"{sql} AND {condition}").fetchall()  # type: ignore[arg-type]
+    return [int(pid) for (pid,) in found]
+
+
+@contextmanager
+def stopped(*pids: int) -> Iterator[None]:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, dsn: str) -> None:
+    writer = sequencer(place(tmp_path, dsn), patience=0.4)
+    writer.record({"type": "t"})
     began = time.monotonic()
-    with pytest.raises(AuditUnavailable, match="cannot be reached, or did not answer"):
+    with stopped(*backends(dsn)), pytest.raises(AuditUnavailable, match="cannot be reached, or did not answer"):
         writer.record({"type": "t"})
     assert time.monotonic() - began < 5
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
     assert writer.record({"type": "t"}) >= 1
     writer.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_hangs_while_the_log_is_read_again_is_given_up(tmp_path: Path, dsn: str) -> None:
+    """The connection that tiles are read from: nobody may wait for it without end, and least of all in the turn."""
+    first = sequencer(place(tmp_path / "a", dsn))
+    first.commit([{"type": "t"} for _ in range(600)], flush=True)
+    writer = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.4)
+    writer.record({"type": "t"})
+    first.commit([{"type": "t"} for _ in range(1100)], flush=True)  # more than a turn reads: tiles are needed
+    (pid,) = backends(dsn, "query LIKE 'SELECT hashes %'")
+    began = time.monotonic()
+    with stopped(pid), pytest.raises(AuditUnavailable, match="cannot be reached"):
+        writer.record({"type": "t"})
+    assert time.monotonic() - began < 5
+    assert writer.record({"type": "t"}) == 1701
+    for one in (first, writer):
+        one.close()
+    check(dsn)
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_hangs_once_it_is_connected_is_given_up(tmp_path: Path, dsn: str) -> None:
+    with Cutter(Path(dsn.split("host=")[1]) / ".s.PGSQL.5432", tmp_path) as cutter:
+        hanging = dsn.split("?")[0] + f"?host={tmp_path}"
+        writer, rows = sequencer(place(tmp_path, hanging), patience=0.4), Rows(hanging, patience=0.4)
+        cutter.hangs = True
+        began = time.monotonic()
+        with pytest.raises(AuditUnavailable, match="did not answer"):
+            writer.record({"type": "t"})
+        with pytest.raises(OSError, match="cannot be reached"):
+            rows.vkey()
+        assert time.monotonic() - began < 5
+        cutter.hangs = False
+        assert writer.record({"type": "t"}) == 0
+        assert rows.vkey()
+        writer.close()
+        rows.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_reader_whose_server_hangs_is_told(tmp_path: Path, dsn: str) -> None:
+    writer, rows = sequencer(place(tmp_path, dsn)), Rows(dsn, patience=0.4)
+    writer.record({"type": "t"})
+    assert rows.bundle(0)
+    (pid,) = backends(dsn, "query LIKE 'SELECT entry %'")
+    began = time.monotonic()
+    with stopped(pid), pytest.raises(OSError, match="cannot be reached"):
+        rows.bundle(0)
+    assert time.monotonic() - began < 5
+    assert rows.bundle(0)
+    writer.close()
+    rows.close()
+
+
+def test_a_database_that_is_gone_is_complained_of_once(
+    tmp_path: Path, durable: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Readers ask again and again; the log says it once, and again once it has worked in between."""
+    dsn = durable.dsn(durable.database())
+    writer, rows = sequencer(place(tmp_path, dsn)), Rows(dsn)
+    writer.record({"type": "t"})
+    for _ in range(2):
+        assert rows.vkey()
+        durable.stop()
+        caplog.clear()
+        for _ in range(3):
+            with pytest.raises(OSError, match="cannot be reached"):
+                rows.vkey()
+        assert len(caplog.records) == 1
+        durable.start()
+    writer.close()
+    rows.close()
 
 
 @pytest.mark.timeout(60)
@@ -256,9 +339,7 @@ def test_a_commit_that_its_standby_does_not_confirm_is_not_told(tmp_path: Path) 
         writer.record({"type": "t"})
         server.ask("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
         server.ask("SELECT pg_reload_conf()")
-        time.sleep(0.2)
-        with pytest.raises(AuditUnavailable, match="did not answer"):
-            writer.record({"type": "t"})
+        before = _until_it_fails(writer, "did not answer")  # until then the server has not read it
         cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         assert server.ask(cancel) == [(True,)]
         # cancelled by an administrator, the commit counts, and the server warns that the standby may not have it
@@ -269,10 +350,23 @@ def test_a_commit_that_its_standby_does_not_confirm_is_not_told(tmp_path: Path) 
         cancelling.join()
         server.ask("ALTER SYSTEM RESET synchronous_standby_names")
         server.ask("SELECT pg_reload_conf()")
-        time.sleep(0.2)
-        assert writer.record({"type": "t"}) == 3, "what was told as failed is there, as nobody could know"
+        server.ask("CREATE TABLE confirmed ()")  # waits for the standby until the server has read it
+        assert writer.record({"type": "t"}) == before + 3, "what was told as failed is there, as nobody could know"
         writer.close()
         check(dsn)
+
+
+def _until_it_fails(writer: DatabaseSequencer, told: str) -> int:
+    """The last entry before."""
+    index, deadline = 0, time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            index = writer.record({"type": "t"})
+        except AuditUnavailable as error:
+            if told not in error.message:
+                raise
+            return index
+    raise AssertionError("It does not fail.")
 
 
 # ---------------------------------------------------------------- a database that went back

@@ -1,4 +1,4 @@
-"""A socket between a client and a server that cuts the connection after so many bytes."""
+"""A socket between a client and a server that cuts the connection after so many bytes, or lets it hang."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Cutter:
         self._listener.listen()
         self._left: dict[bool, int | None] = {True: None, False: None}
         self._threads = [threading.Thread(target=self._accept)]
+        #: Of each connection only the first message reaches the server, by which it is opened; nothing says so.
+        self.hangs = False
 
     def cut_after(self, count: int | None, *, answers: bool = False) -> None:
         """Cut once so many more bytes have passed to the server, or with ``answers`` to the client."""
@@ -49,7 +51,11 @@ class Cutter:
 
     def _pass(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with suppress(OSError):
+            opened = answers
             while data := source.recv(65536):
+                if self.hangs and not answers and opened:
+                    continue
+                opened = True
                 left = self._left[answers]
                 if left is not None and len(data) >= left:
                     self._left[answers] = None

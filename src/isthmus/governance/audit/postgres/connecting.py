@@ -12,6 +12,7 @@ from isthmus.errors import ConfigInvalid
 #: What the string does not say itself. A host that is gone is noticed within seconds, also in the middle of a wait.
 _DEFAULTS: Mapping[str, object] = {
     "application_name": "isthmus-audit",
+    "client_encoding": "UTF8",
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,

@@ -60,9 +60,24 @@ def unavailable(error: Exception) -> AuditUnavailable:
     return AuditUnavailable("The audit database refused.", hint="The server's log says why; `isthmus doctor` looks.")
 
 
+class Complaint:
+    """What those who wait are not told, in the server's log or on standard error: once, until it is over."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def say(self, error: Exception) -> None:
+        what = told(error) if isinstance(error, psycopg.Error) else str(error)
+        if what != self._said:
+            _log.warning("The audit log's database: %s", what)
+            self._said = what
+
+    def over(self) -> None:
+        self._said = ""
+
+
 def unreadable(error: psycopg.Error) -> OSError:
-    """The error of a reader, who may be anyone with a key: the server's log, or standard error, has the rest."""
-    _log.warning("The audit log's database: %s", told(error))
+    """The error of a reader, who may be anyone with a key."""
     gone = isinstance(error, psycopg.OperationalError)
     return OSError(errno.EIO, "its database cannot be reached" if gone else "its database refused")
 

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from isthmus.governance.audit.tree.storage import Storage
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.tree.storage import Tiles
 
 
 class Pending:
-    """A :class:`isthmus.governance.audit.tree.storage.Storage`. A receipt may need a tile in the moment before it is
-    committed, from another thread."""
+    """:class:`Tiles` of a log that is written to, where a tile that cannot be read is not computed again: what lies
+    beneath it could not be read either. A receipt may need a tile in the moment before it is committed, from another
+    thread. Raises :class:`AuditUnavailable`."""
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, kept: Tiles) -> None:
+        self._kept = kept
         self.tiles: dict[tuple[int, int], bytes] = {}
 
     def keep(self, level: int, n: int, hashes: bytes) -> None:
         """To be written in this turn."""
         self.tiles[level, n] = hashes
 
-    def vkey(self) -> str | None:
-        return self._storage.vkey()
-
-    def notes(self) -> list[bytes]:
-        return self._storage.notes()
-
-    def rotations(self) -> list[bytes]:
-        return self._storage.rotations()
-
     def bundle(self, n: int) -> bytes | None:
-        return self._storage.bundle(n)
+        with _readable():
+            return self._kept.bundle(n)
 
     def tile(self, level: int, n: int) -> bytes | None:
-        return self.tiles.get((level, n)) or self._storage.tile(level, n)
+        with _readable():
+            return self.tiles.get((level, n)) or self._kept.tile(level, n)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AuditUnavailable(
+            f"The audit log's tree cannot be read: {error.strerror}.", hint="The log goes on by itself once it can."
+        ) from error

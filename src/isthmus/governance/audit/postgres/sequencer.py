@@ -8,7 +8,6 @@ the database again, so the log comes back by itself once the database does.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +19,7 @@ from isthmus.errors import AuditUnavailable, IsthmusError
 from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.notes.checkpoint import Checkpoint
 from isthmus.governance.audit.postgres import statements as say
-from isthmus.governance.audit.postgres.connecting import told
-from isthmus.governance.audit.postgres.failures import unavailable
+from isthmus.governance.audit.postgres.failures import Complaint, unavailable
 from isthmus.governance.audit.postgres.identity import Place, settle
 from isthmus.governance.audit.postgres.rotating import next_signer, take_over
 from isthmus.governance.audit.postgres.session import Call, Session
@@ -33,8 +31,6 @@ from isthmus.governance.audit.writing.rotating import Rotated
 from isthmus.governance.audit.writing.sequencer import Result, View
 from isthmus.governance.audit.writing.slots import Slots
 
-_log = logging.getLogger("isthmus")
-
 
 class DatabaseSequencer:
     """A :class:`isthmus.governance.audit.writing.sequencer.Sequencer`."""
@@ -43,11 +39,10 @@ class DatabaseSequencer:
         """``now`` gives aware datetimes; ``patience``: seconds to wait for a turn."""
         self._place, self._now, self._patience = place, now, patience
         self._mutex = threading.Lock()
-        self._rows = Rows(place.dsn)
+        self._rows, self._complaint = Rows(place.dsn, patience), Complaint()
         self._memory = Slots(place.memory, Files())
         self._session: Session | None = None
         self._state: State | None = None
-        self._said = ""
         self.view: View | None = None
 
     def write_now(self, event: Mapping[str, object]) -> Result | None:
@@ -72,7 +67,7 @@ class DatabaseSequencer:
                 state.begun = False
             if signed is not None:
                 self._publish(signed)
-            self._said = ""
+            self._complaint.over()
             return results
 
     def record(self, event: Mapping[str, object]) -> int:
@@ -167,17 +162,11 @@ class DatabaseSequencer:
             yield
         except (psycopg.Error, IsthmusError, OSError) as error:
             self._forget()
-            self._say(told(error) if isinstance(error, psycopg.Error) else str(error))
+            self._complaint.say(error)
             raise unavailable(error) from error
         except BaseException:
             self._forget()
             raise
-
-    def _say(self, what: str) -> None:
-        """In the server's log, once, with what those who wait are not told."""
-        if what != self._said:
-            _log.warning("The audit log's database: %s", what)
-            self._said = what
 
     def _forget(self) -> None:
         self._state = None

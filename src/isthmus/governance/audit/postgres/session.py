@@ -49,7 +49,7 @@ class Session:
     """Over an open connection, which is its own from now on. After an error it is of no more use: close it."""
 
     def __init__(self, connection: psycopg.Connection[tuple[object, ...]], patience: float) -> None:
-        """``patience``: seconds that a round trip may take."""
+        """``patience``: seconds that a round trip may take, by this side's clock."""
         self._connection, self._patience = connection, patience
         self._pg = connection.pgconn
         self._prepared = set[bytes]()
@@ -57,12 +57,14 @@ class Session:
         connection.add_notice_handler(self._notice)
         self._pg.enter_pipeline_mode()
 
-    def run(self, calls: Sequence[Call]) -> list[Answer]:
-        """One round trip. Raises :class:`psycopg.Error`, also for a warning, with which a server says that it did not
-        do all that was asked (a commit that its standby did not confirm)."""
+    def run(self, calls: Sequence[Call], patience: float | None = None) -> list[Answer]:
+        """One round trip; ``patience`` is its own. Raises :class:`psycopg.Error`, also for a warning, with which a
+        server says that it did not do all that was asked (a commit that its standby did not confirm)."""
         expected = [one for call in calls for one in self._send(call)]
         self._pg.pipeline_sync()
-        answers = [answer for answer, wanted in zip(self._receive(), expected, strict=True) if wanted]
+        answers = [
+            answer for answer, wanted in zip(self._receive(patience or self._patience), expected, strict=True) if wanted
+        ]
         if self._warnings:
             raise errors.OperationalError(self._warnings[0])
         return answers
@@ -85,9 +87,9 @@ class Session:
         self._pg.send_query_prepared(statement.name, call.values, [pq.Format.BINARY] * len(call.values), 1)
         return [False, True] if fresh else [True]
 
-    def _receive(self) -> list[Answer]:
+    def _receive(self, patience: float) -> list[Answer]:
         """Results up to the end of the pipeline."""
-        deadline, answers, failed = time.monotonic() + self._patience, list[Answer](), None
+        deadline, answers, failed = time.monotonic() + patience, list[Answer](), None
         while True:
             while self._pg.is_busy() or self._unsent():
                 self._wait(deadline)
@@ -114,7 +116,7 @@ class Session:
         poll = select.poll()
         poll.register(self._pg.socket, select.POLLIN | (select.POLLOUT if self._unsent() else 0))
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise errors.OperationalError(f"The server did not answer within {self._patience:.0f} s.")
+            raise errors.OperationalError("The server did not answer in time.")
         self._pg.consume_input()
 
     def _notice(self, diagnostic: errors.Diagnostic) -> None:

@@ -15,7 +15,7 @@ from isthmus.governance.audit.reading.reader import Signed, read_checkpoint
 from isthmus.governance.audit.tree import merkle
 from isthmus.governance.audit.tree.entries import decode
 from isthmus.governance.audit.tree.layout import WIDTH
-from isthmus.governance.audit.tree.storage import Folder, Storage
+from isthmus.governance.audit.tree.storage import Folder, Tiles
 from isthmus.governance.audit.tree.tree import Tree
 from isthmus.governance.audit.writing.sequencer import View
 
@@ -62,18 +62,19 @@ class State:
         return True
 
 
-def load(session: Session, rows: Storage, place: Place, view: View | None) -> tuple[State, View | None]:
-    """Begin a turn, and read the log: numbered as it is checked. The newest checkpoint comes too.
+def load(session: Session, kept: Tiles, place: Place, view: View | None) -> tuple[State, View | None]:
+    """Begin a turn, and read the log: numbered as it is checked. The newest checkpoint comes too. ``kept`` is read from
+    another connection, as receipts are, in any thread.
 
     Raises :class:`AuditUnavailable` and :class:`VerificationFailed`.
     """
     # (1) full tiles, before the turn: the log only grows, and nobody should wait while they are read
     (count,) = session.run([Call(say.SIZE)])
-    pending = Pending(rows)
+    pending = Pending(kept)
     tree = Tree(pending, pending.keep, say.number(count.rows[0][0]) // WIDTH)
     # (2) the turn, and the key; who comes first begins the log
     *_, stated = session.run([Call(say.BEGIN), Call(say.TURN), Call(say.STATE)])
-    signer = _signer(session, stated.rows, rows, place)
+    signer = _signer(session, stated.rows, place)
     state = State(signer, tree, pending, not stated.rows, tree.leaf(tree.size - 1) if tree.size else b"")
     # (3) the entries since
     full = True
@@ -94,9 +95,10 @@ def load(session: Session, rows: Storage, place: Place, view: View | None) -> tu
     return state, View(newest.checkpoint, newest.note, state.tree) if newest else None
 
 
-def _signer(session: Session, stated: Sequence[Row], rows: Storage, place: Place) -> Signer:
+def _signer(session: Session, stated: Sequence[Row], place: Place) -> Signer:
     if stated:
-        return signer_of(place, (stated[0][0] or b"").decode(), rows.rotations())
+        (rotations,) = session.run([Call(say.ROTATIONS)])
+        return signer_of(place, (stated[0][0] or b"").decode(), [note or b"" for (note,) in rotations.rows])
     signer = first_signer(place)
     session.run([Call(say.FOUND, (signer.verifier.vkey.encode(),))])
     return signer

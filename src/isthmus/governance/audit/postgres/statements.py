@@ -12,6 +12,16 @@ _INT2, _INT4, _INT8, _TEXT, _BYTEA, _BYTEAS = 21, 23, 20, 25, 17, 1001  # pg_typ
 #: Rows that a turn reads of what others wrote, at most: who is further behind reads tiles instead.
 BEHIND = 1024
 
+#: How long the server lets a statement wait for a lock, or a transaction for its next statement.
+SETTINGS = Statement(
+    b"settings",
+    b"SELECT set_config('lock_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $1, false), "
+    b"set_config('synchronous_commit', CASE now WHEN 'off' THEN 'on' ELSE now END, false) "
+    b"FROM current_setting('synchronous_commit') AS now",
+    (_TEXT,),
+)
+#: How long the server works on an answer for a reader.
+READING = Statement(b"reading", b"SELECT set_config('statement_timeout', $1, false)", (_TEXT,))
 BEGIN = Statement(b"begin", b"BEGIN ISOLATION LEVEL READ COMMITTED")
 #: A statement of its own: those after it see what was committed before the lock was given.
 TURN = Statement(b"turn", f"SELECT pg_advisory_xact_lock({LOCK})".encode())
@@ -20,6 +30,17 @@ READ = Statement(
     b"read",
     f"SELECT seq, entry FROM {SCHEMA}.entries WHERE seq >= $1 ORDER BY seq LIMIT {BEHIND}".encode(),  # noqa: S608
     (_INT8,),
+)
+ROTATIONS = Statement(b"rotations", f"SELECT note FROM {SCHEMA}.rotations ORDER BY n".encode())  # noqa: S608
+BUNDLE = Statement(
+    b"bundle",
+    f"SELECT entry FROM {SCHEMA}.entries WHERE seq >= $1 AND seq < $2 ORDER BY seq".encode(),  # noqa: S608
+    (_INT8, _INT8),
+)
+TILE = Statement(
+    b"tile",
+    f"SELECT hashes FROM {SCHEMA}.tiles WHERE level = $1 AND n = $2".encode(),  # noqa: S608
+    (_INT2, _INT8),
 )
 SIZE = Statement(b"size", f"SELECT coalesce(max(seq), -1) + 1 FROM {SCHEMA}.entries".encode())  # noqa: S608
 APPEND = Statement(
@@ -60,8 +81,13 @@ def smallint(value: int) -> bytes:
     return struct.pack(">h", value)
 
 
+def milliseconds(seconds: float) -> bytes:
+    """A duration, as a setting is given one."""
+    return f"{seconds * 1000:.0f}ms".encode()
+
+
 def number(value: bytes | None) -> int:
-    """A bigint as it was received."""
+    """An integer of any width as it was received."""
     return int.from_bytes(value or b"", "big", signed=True)
 
 

@@ -4,80 +4,91 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg import errors
 
+from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.connecting import connect
-from isthmus.governance.audit.postgres.failures import unreadable
-from isthmus.governance.audit.postgres.schema import SCHEMA
+from isthmus.governance.audit.postgres.failures import Complaint, unreadable
+from isthmus.governance.audit.postgres.session import Call, Row, Session
+from isthmus.governance.audit.postgres.tables import PATIENCE_S, SLACK
 from isthmus.governance.audit.tree.layout import WIDTH, pack
 
-#: A reader that waits longer has lost its server.
-_PATIENCE = "SET statement_timeout = '30s'"
-_VKEY = f"SELECT vkey FROM {SCHEMA}.log"  # noqa: S608  our own constant, here and below
-_NOTE = f"SELECT note FROM {SCHEMA}.log"  # noqa: S608
-_ROTATIONS = f"SELECT note FROM {SCHEMA}.rotations ORDER BY n"  # noqa: S608
-_BUNDLE = f"SELECT entry FROM {SCHEMA}.entries WHERE seq >= %s AND seq < %s ORDER BY seq"  # noqa: S608
-_TILE = f"SELECT hashes FROM {SCHEMA}.tiles WHERE level = %s AND n = %s"  # noqa: S608
+#: Bundles that numbers of entries, which are bigints, can tell of.
+_BUNDLES = 2**63 // WIDTH
 
 
 class Rows:
     """A :class:`isthmus.governance.audit.tree.storage.Storage` over a database, on a connection of its own.
 
-    Safe to use from several threads. It connects when it is first asked, and again after the server was gone.
+    Safe to use from several threads. It connects when it is first asked, and again after the server was gone. Each
+    method raises :class:`OSError` where the server does not answer within about ``patience`` seconds.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._mutex = threading.Lock()
-        self._connection: psycopg.Connection[Any] | None = None
+    def __init__(self, dsn: str, patience: float = PATIENCE_S) -> None:
+        self._dsn, self._patience = dsn, patience
+        self._mutex, self._complaint = threading.Lock(), Complaint()
+        self._session: Session | None = None
 
     def vkey(self) -> str | None:
-        found = self._ask(_VKEY)
-        return str(found[0][0]).strip() if found else None
+        stated = self._ask(Call(say.STATE))
+        return (stated[0][0] or b"").decode("utf8", "replace").strip() if stated else None
 
     def notes(self) -> list[bytes]:
-        return [str(note).encode() for (note,) in self._ask(_NOTE) if note]
+        return [note for _, note in self._ask(Call(say.STATE)) if note]
 
     def rotations(self) -> list[bytes]:
-        return [str(note).encode() for (note,) in self._ask(_ROTATIONS)]
+        return [note or b"" for (note,) in self._ask(Call(say.ROTATIONS))]
 
     def bundle(self, n: int) -> bytes | None:
-        found = self._ask(_BUNDLE, n * WIDTH, (n + 1) * WIDTH)
-        return pack(entry for (entry,) in found) if found else None
+        if n + 1 >= _BUNDLES:
+            return None
+        found = self._ask(Call(say.BUNDLE, (say.bigint(n * WIDTH), say.bigint((n + 1) * WIDTH))))
+        return pack(entry or b"" for (entry,) in found) if found else None
 
     def tile(self, level: int, n: int) -> bytes | None:
-        found = self._ask(_TILE, level, n)
-        return bytes(found[0][0]) if found else None
+        if n >= _BUNDLES:
+            return None
+        found = self._ask(Call(say.TILE, (say.smallint(level), say.bigint(n))))
+        return found[0][0] if found else None
 
     def close(self) -> None:
+        """Let go of the connection; the next call opens it again."""
         with self._mutex:
             self._drop()
 
-    def _ask(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+    def _ask(self, call: Call) -> Sequence[Row]:
         """Rows; none where there is no log yet. Raises :class:`OSError`."""
         with self._mutex:
             while True:
-                fresh = self._connection is None
+                fresh = self._session is None
                 try:
-                    return self._rows(sql, values)
-                except (errors.UndefinedTable, errors.InvalidSchemaName):
-                    return []
+                    return self._rows(call)
                 except psycopg.Error as error:
+                    lost = self._session is not None and self._session.lost
                     self._drop()
-                    if fresh:
+                    if fresh or not lost:
+                        self._complaint.say(error)
                         raise unreadable(error) from error
-                    # the server may have been started anew since it was last asked
+                    # the server was started anew since it was last asked
+                except BaseException:
+                    self._drop()
+                    raise
 
-    def _rows(self, sql: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
-        if self._connection is None:
-            self._connection = connect(self._dsn)
-            self._connection.execute(_PATIENCE)
-        return self._connection.execute(sql, values, binary=True).fetchall()
+    def _rows(self, call: Call) -> Sequence[Row]:
+        if self._session is None:
+            self._session = Session(connect(self._dsn), self._patience * SLACK)
+            self._session.run([Call(say.READING, (say.milliseconds(self._patience),))])
+        try:
+            (answer,) = self._session.run([call])
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            self._drop()
+            return ()
+        self._complaint.over()
+        return answer.rows
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None

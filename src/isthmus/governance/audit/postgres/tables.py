@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
 from isthmus.errors import AuditUnavailable
+from isthmus.governance.audit.postgres import statements as say
 from isthmus.governance.audit.postgres.connecting import connect
-from isthmus.governance.audit.postgres.schema import DDL, LOCK, SCHEMA, VERSION
-from isthmus.governance.audit.postgres.session import Session
+from isthmus.governance.audit.postgres.schema import DDL, SCHEMA, VERSION
+from isthmus.governance.audit.postgres.session import Call, Session, Statement
 
 #: A turn takes milliseconds: whoever keeps it longer hangs, and the server takes it away.
 PATIENCE_S = 10.0
-_SETTINGS = """
-SELECT set_config('lock_timeout', %(patience)s, false),
-    set_config('idle_in_transaction_session_timeout', %(patience)s, false),
-    set_config('synchronous_commit', CASE now WHEN 'off' THEN 'on' ELSE now END, false)
-FROM current_setting('synchronous_commit') AS now
-"""
+#: On this side, which speaks only where the server does not.
+SLACK = 1.5
+_MAKING_S = 30.0
 #: A query, not ``to_regclass``: that may answer from a cache which does not know what was committed during our wait.
-_THERE = f"SELECT EXISTS (SELECT FROM pg_tables WHERE (schemaname, tablename) = ('{SCHEMA}', 'log'))"  # noqa: S608
-_VERSION = f"SELECT version FROM {SCHEMA}.log"  # noqa: S608  our own constant
+_LOOK = f"SELECT FROM pg_tables WHERE (schemaname, tablename) = ('{SCHEMA}', 'log')"
+_THERE = Statement(b"there", _LOOK.encode())
+_MAKE = Statement(
+    b"make", f"DO $make$ BEGIN IF NOT EXISTS ({_LOOK}) THEN EXECUTE $ddl${DDL}$ddl$; END IF; END $make$".encode()
+)
+_VERSION = Statement(b"version", f"SELECT version FROM {SCHEMA}.log".encode())  # noqa: S608  our own constant
 
 
 def open_session(dsn: str, patience: float = PATIENCE_S) -> Session:
@@ -29,29 +27,15 @@ def open_session(dsn: str, patience: float = PATIENCE_S) -> Session:
 
     Raises :class:`psycopg.Error`, and :class:`AuditUnavailable` where the tables are of a newer version.
     """
-    connection: psycopg.Connection[Any] = connect(dsn)
+    session = Session(connect(dsn), patience * SLACK)
     try:
-        connection.execute(_SETTINGS, {"patience": f"{patience * 1000:.0f}ms"})
-        _make(connection)
-        found = connection.execute(_VERSION).fetchone()
-        if found is not None and found[0] > VERSION:
+        _, there = session.run([Call(say.SETTINGS, (say.milliseconds(patience),)), Call(_THERE)])
+        if not there.rows:  # of several replicas that begin, one makes them
+            session.run([Call(say.BEGIN), Call(say.TURN), Call(_MAKE), Call(say.COMMIT)], _MAKING_S)
+        (found,) = session.run([Call(_VERSION)])
+        if found.rows and say.number(found.rows[0][0]) > VERSION:
             raise AuditUnavailable("The log's tables are of a newer Isthmus.", hint="Update this replica.")
-        return Session(connection, patience * 1.5)
+        return session
     except BaseException:
-        connection.close()
+        session.close()
         raise
-
-
-def _make(connection: psycopg.Connection[Any]) -> None:
-    """The tables, where there are none: of several replicas that begin, one makes them."""
-    if _one(connection, _THERE):
-        return
-    with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-        if not _one(connection, _THERE):
-            connection.execute(DDL)
-
-
-def _one(connection: psycopg.Connection[Any], sql: str) -> bool:
-    found = connection.execute(sql).fetchone()
-    return found is not None and bool(found[0])
