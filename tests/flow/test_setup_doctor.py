@@ -10,19 +10,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 
-from isthmus.cli.checks import Finding, Setup, local, machine, state
+from isthmus.cli.checks import Finding, Setup, local, log, machine, state
 from isthmus.cli.doctor import render
 from isthmus.config import Home, Settings, parse
 from isthmus.errors import ConfigInvalid
 from isthmus.governance.audit.files import Files
+from isthmus.governance.audit.notes.cosignature import Cosigner
 from isthmus.governance.audit.writing.journal import Journal, Place
+from isthmus.governance.audit.writing.keys import coming, make_key
 from unit.test_weights_fit import FACTS, header
 
 
@@ -134,17 +138,90 @@ def test_policy_that_is_invalid_is_said(tmp_path: Path) -> None:
 
 
 def test_audit_log_that_is_not_there_yet_and_one_that_is_spoilt(tmp_path: Path) -> None:
-    assert one(state.audit(setup(tmp_path))).status == "ok"
-    place = Place(tmp_path / "audit", tmp_path / "secrets" / "log.key")
-    journal = Journal(place, lambda: datetime.now(UTC), Files())
+    assert one(log.audit(setup(tmp_path))).status == "ok"
+    begin(tmp_path)
+    finding = one(log.audit(setup(tmp_path)))
+    assert (finding.status, finding.message) == ("ok", "The log has 1 signed entry, and holds.")
+    (tmp_path / "audit" / "checkpoint").write_text("isthmus.example\n9\nAAAA\n\n- nobody\n")
+    assert one(log.audit(setup(tmp_path))).status == "fail"
+
+
+def begin(home: Path) -> None:
+    """A log of one entry."""
+    journal = Journal(Place(home / "audit", home / "secrets" / "log-signing-key"), lambda: datetime.now(UTC), Files())
     with journal.turn():
         journal.write([{"type": "test"}])
         journal.flush()
     journal.close()
-    finding = one(state.audit(setup(tmp_path)))
-    assert (finding.status, finding.message) == ("ok", "The log has 1 signed entry.")
-    (place.folder / "checkpoint").write_text("isthmus.example\n9\nAAAA\n\n- nobody\n")
-    assert one(state.audit(setup(tmp_path))).status == "fail"
+
+
+def test_a_log_that_is_gone_is_not_one_that_is_yet_to_come(tmp_path: Path) -> None:
+    begin(tmp_path)
+    (tmp_path / "audit").rename(tmp_path / "away")
+    finding = one(log.audit(setup(tmp_path)))
+    assert (finding.status, "is not in" in finding.message) == ("fail", True)
+    assert "Put the folder back" in finding.hint
+
+
+def test_an_entry_that_was_changed_is_named(tmp_path: Path) -> None:
+    begin(tmp_path)
+    bundle = tmp_path / "audit/tile/entries/000"
+    bundle.write_bytes(bundle.read_bytes().replace(b"test", b"tset"))
+    finding = one(log.audit(setup(tmp_path)))
+    assert (finding.status, "Entry 0 was changed" in finding.message) == ("fail", True)
+
+
+def test_a_signing_key_that_is_missing_or_another(tmp_path: Path) -> None:
+    begin(tmp_path)
+    key = tmp_path / "secrets/log-signing-key"
+    key.rename(coming(key))  # as a rotation leaves it that died once it counted, but for the old key
+    make_key(key, Files())
+    assert one(log.audit(setup(tmp_path))).status == "ok"
+    coming(key).unlink()
+    entries, signing = log.audit(setup(tmp_path))
+    assert (entries.status, signing.status, "not the signing key" in signing.message) == ("ok", "fail", True)
+    key.unlink()
+    _, signing = log.audit(setup(tmp_path))
+    assert (signing.status, "cannot be read" in signing.message) == ("fail", True)
+
+
+def test_witnesses_that_answer_are_away_or_say_another_key(tmp_path: Path) -> None:
+    assert "docs/witness.md" in one(log.witnesses(setup(tmp_path))).message
+    own, other = (Cosigner(name, Ed25519PrivateKey.generate()).verifier.vkey for name in ("w.example/1", "w.example/2"))
+    with answering(own) as url:
+        for said, status in ((own, "ok"), (other, "warn")):
+            finding = one(log.witnesses(setup(tmp_path, witnessed(url, said))))
+            assert finding.status == status
+    for away in (url, "http://127.0.0.1:99999", "https://127.0.0.1:1/w"):
+        finding = one(log.witnesses(setup(tmp_path, witnessed(away, own))))
+        assert (finding.status, finding.message) == ("warn", "w.example/1 cannot be reached.")
+    with answering("<html>") as url:
+        assert one(log.witnesses(setup(tmp_path, witnessed(url, own)))).status == "ok", "it need not say its key"
+
+
+def witnessed(url: str, vkey: str) -> str:
+    return json.dumps({"audit": {"witnesses": [{"url": url, "vkey": vkey}]}})
+
+
+@contextmanager
+def answering(text: str) -> Iterator[str]:
+    """A server that says one thing to everybody."""
+
+    class Says(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Says) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def test_port_free_and_taken(tmp_path: Path) -> None:

@@ -82,14 +82,23 @@ def beside(settings: Settings, home: Home) -> Path:
     return home.audit if settings.audit.database is None else home.path / "audit-shared"
 
 
+def signing_key(settings: Settings, home: Home) -> Path:
+    """The file of the key that signs the log."""
+    return _key(home, shared=settings.audit.database is not None)
+
+
+def _key(home: Home, *, shared: bool) -> Path:
+    """A shared log has another key than one in a folder: two logs that bear one name can never be taken for one."""
+    return home.secrets / ("shared-log-signing-key" if shared else "log-signing-key")
+
+
 def folder_place(settings: Settings, home: Home) -> Place:
     """Where this home's own log lies, and its key."""
-    return Place(home.audit, home.secrets / "log-signing-key", settings.audit.origin)
+    return Place(home.audit, _key(home, shared=False), settings.audit.origin)
 
 
 def database_place(reference: str, settings: Settings, home: Home) -> DatabasePlace:
-    """Where the shared log lies, and its key: another than that of a log in a folder, so that two logs which bear one
-    name can never be taken for one. Raises :class:`ConfigInvalid`."""
+    """Where the shared log lies, and its key. Raises :class:`ConfigInvalid`."""
     dsn = secret(reference, home)
     try:
         from isthmus.governance.audit.postgres.connecting import parameters
@@ -100,5 +109,4 @@ def database_place(reference: str, settings: Settings, home: Home) -> DatabasePl
             hint="In Isthmus's folder: .venv/bin/pip install '.[postgres]'.",
         ) from error
     parameters(dsn)  # a string that is none is told of now
-    key = home.secrets / "shared-log-signing-key"
-    return DatabasePlace(dsn, key, beside(settings, home), settings.audit.origin)
+    return DatabasePlace(dsn, _key(home, shared=True), beside(settings, home), settings.audit.origin)

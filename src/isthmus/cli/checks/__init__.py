@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.cli.checks import local, machine, state
+from isthmus.cli.checks import local, log, machine, state
 from isthmus.cli.checks.finding import Check, Finding, Setup
 
 __all__ = ["CHECKS", "Finding", "Setup"]
@@ -17,7 +17,8 @@ CHECKS: tuple[Check, ...] = (
     local.weights,
     local.memory,
     state.policy,
-    state.audit,
+    log.audit,
+    log.witnesses,
     machine.port,
     machine.servers,
 )

@@ -1,4 +1,4 @@
-"""The home folder: its configuration, secrets, policies and log."""
+"""The home folder: its configuration, secrets and policies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from pathlib import Path
 
 from isthmus.cli.checks.finding import Finding, Setup
 from isthmus.config import secret
-from isthmus.errors import IsthmusError, NotFound
-from isthmus.governance.audit.reading.reader import Reader
-from isthmus.governance.audit.tree.storage import VKEY
-from isthmus.governance.logs import storage
+from isthmus.errors import IsthmusError
 from isthmus.governance.policy.policyset import PolicySet, policy_folder
 
 
@@ -79,21 +76,3 @@ def policy(setup: Setup) -> Iterator[Finding]:
         yield Finding("policy", "ok", f"{len(PolicySet.load(folder).rules)} policies of {folder} are valid.")
     except IsthmusError as error:
         yield Finding("policy", "fail", error.message, error.hint)
-
-
-def audit(setup: Setup) -> Iterator[Finding]:
-    """That the log can be read and is signed; `isthmus audit verify` checks every entry."""
-    try:
-        size = Reader(storage(setup.settings, setup.home)).checkpoint().checkpoint.size
-        yield Finding("audit", "ok", f"The log has {size} signed entr{'y' if size == 1 else 'ies'}.")
-    except NotFound as error:
-        yield Finding("audit", "ok", error.message)
-    except IsthmusError as error:
-        yield Finding("audit", "fail", error.message, error.hint)
-    if setup.settings.audit.database is not None and (setup.home.audit / VKEY).exists():
-        yield Finding(
-            "audit", "warn", f"{setup.home.audit} holds another log, which ended when the database's began.", _OTHER
-        )
-
-
-_OTHER = "Keep it: it is evidence. Export it with `isthmus audit export` and a configuration without audit.database."
