@@ -41,6 +41,8 @@ _KNOWN: tuple[tuple[type[psycopg.Error], str, str], ...] = (
         "Nothing was recorded. Something else writes to the log: run `isthmus audit verify`.",
     ),
 )
+#: What to do where entries that were signed for are missing.
+WENT_BACK = "It was restored, or a standby that was behind took over. Bring back the entries; docs/audit-postgres.md."
 _GONE = ("The audit database cannot be reached, or did not answer.", "The log goes on by itself once it is back.")
 
 
@@ -80,23 +82,6 @@ def unreadable(error: psycopg.Error) -> OSError:
     """The error of a reader, who may be anyone with a key."""
     gone = isinstance(error, psycopg.OperationalError)
     return OSError(errno.EIO, "its database cannot be reached" if gone else "its database refused")
-
-
-def lost(missing: int, covered: int) -> VerificationFailed:
-    """Entries that were signed for are gone."""
-    return VerificationFailed(
-        f"Entry {missing} is missing in the database: a signed checkpoint covers {covered} entries.",
-        hint="It was restored, or a standby that was behind took over. Bring back the entries; docs/audit-postgres.md.",
-        details={"index": missing},
-    )
-
-
-def changed(covered: int) -> VerificationFailed:
-    """What is there is not what was signed for."""
-    return VerificationFailed(
-        f"An entry before {covered} was changed in the database: the entries do not lead to the signed root.",
-        hint="Run `isthmus audit verify`, with a checkpoint that you kept: it names the entry.",
-    )
 
 
 def misplaced(index: int) -> VerificationFailed:

@@ -10,9 +10,8 @@ from pathlib import Path
 from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.files import Files, sync_folder
 from isthmus.governance.audit.notes.checkpoint import Signer, Verifier
-from isthmus.governance.audit.notes.rotation import trusted
 from isthmus.governance.audit.tree.storage import Folder
-from isthmus.governance.audit.writing.keys import finish_rotation, load_key, make_key
+from isthmus.governance.audit.writing.keys import finish_rotation, known_key, load_key, make_key, signer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +55,14 @@ def settle(path: Path, known: Verifier) -> None:
     finish_rotation(path, known, Files())
 
 
-def signer_of(place: Place, vkey: str, rotations: Iterable[bytes]) -> Signer:
+def known_signer(place: Place, vkey: str, rotations: Iterable[bytes]) -> Signer:
     """The signer of the log that states ``vkey``, and had the ``rotations``. Raises :class:`AuditUnavailable` where
-    this replica's key is another: one is never made for a log that exists."""
-    own = Verifier.parse(vkey)
-    known = trusted(own, rotations, own)
-    if place.origin not in (None, known.name):
-        raise AuditUnavailable(
-            f"The log in the database is called {known.name!r}, not {place.origin!r}.",
-            hint="Correct audit.origin, or name another database: one holds one log.",
-        )
+    this replica's key is another."""
+    known = known_key(Verifier.parse(vkey), rotations, place.origin)
     settle(place.key, known)
     if not place.key.exists():
         raise AuditUnavailable(f"This replica has no signing key for the log {known.name!r}.", hint=_copy(place))
-    signer = Signer(known.name, load_key(place.key), known.retired)
-    if signer.verifier != known:
-        raise AuditUnavailable(
-            f"The signing key {place.key} is not the one of the log in the database ({known.id.hex()}).",
-            hint=_copy(place),
-        )
-    return signer
+    return signer_of(known, place.key, _copy(place))
 
 
 def _copy(place: Place) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime
 
 import psycopg
 
-from isthmus.errors import AuditUnavailable, IsthmusError
+from isthmus.errors import IsthmusError
 from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.notes.checkpoint import Checkpoint
 from isthmus.governance.audit.postgres import statements as say
@@ -28,7 +28,7 @@ from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.postgres.tables import PATIENCE_S, open_session
 from isthmus.governance.audit.tree.entries import encode
 from isthmus.governance.audit.writing.rotating import Rotated
-from isthmus.governance.audit.writing.sequencer import Result, View
+from isthmus.governance.audit.writing.sequencer import Result, View, encode_all
 from isthmus.governance.audit.writing.slots import Slots
 
 
@@ -55,7 +55,7 @@ class DatabaseSequencer:
             # (1) the turn: what others wrote is read
             session, state = self._turn()
             # (2) the entries, each in its place
-            results, entries = self._encoded(events, state.size)
+            results, entries = encode_all(events, state.size, self._now)
             begin = state.size
             state.push(entries)
             # (3) the signature over all that there is now
@@ -132,16 +132,6 @@ class DatabaseSequencer:
         state, view = load(session, self._rows, self._place, self.view)
         self.view = view or self.view
         return state
-
-    def _encoded(self, events: Sequence[Mapping[str, object]], size: int) -> tuple[list[Result], list[bytes]]:
-        results, entries = list[Result](), list[bytes]()
-        for event in events:
-            try:
-                entries.append(encode(event, size + len(entries), self._now()))
-                results.append(size + len(entries) - 1)
-            except AuditUnavailable as error:
-                results.append(error)
-        return results, entries
 
     def _signed(self, state: State) -> View | None:
         """A checkpoint of all that there is; ``None`` where the newest one covers it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.notes.checkpoint import Signer
 from isthmus.governance.audit.postgres import statements as say
-from isthmus.governance.audit.postgres.failures import changed, lost, misplaced
-from isthmus.governance.audit.postgres.identity import Place, first_signer, signer_of
+from isthmus.governance.audit.postgres.failures import WENT_BACK, misplaced
+from isthmus.governance.audit.postgres.identity import Place, first_signer, known_signer
 from isthmus.governance.audit.postgres.pending import Pending
 from isthmus.governance.audit.postgres.session import Call, Row, Session
 from isthmus.governance.audit.reading.reader import Signed, read_checkpoint
@@ -17,7 +17,7 @@ from isthmus.governance.audit.tree.entries import decode
 from isthmus.governance.audit.tree.layout import WIDTH
 from isthmus.governance.audit.tree.storage import Folder, Tiles
 from isthmus.governance.audit.tree.tree import Tree
-from isthmus.governance.audit.writing.sequencer import View
+from isthmus.governance.audit.writing.sequencer import View, must_cover
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def load(session: Session, kept: Tiles, place: Place, view: View | None) -> tupl
     remembered = read_checkpoint(Folder(place.memory), signer.verifier)
     known = [*held, *([remembered] if remembered else []), *([Signed(view.checkpoint, view.note)] if view else [])]
     for signed in known:
-        _must_cover(state.tree, signed.checkpoint)
+        must_cover(state.tree, signed.checkpoint, WENT_BACK)
     newest = max(known, key=lambda signed: signed.checkpoint.size, default=None)
     return state, View(newest.checkpoint, newest.note, state.tree) if newest else None
 
@@ -98,7 +98,7 @@ def load(session: Session, kept: Tiles, place: Place, view: View | None) -> tupl
 def _signer(session: Session, stated: Sequence[Row], place: Place) -> Signer:
     if stated:
         (rotations,) = session.run([Call(say.ROTATIONS)])
-        return signer_of(place, (stated[0][0] or b"").decode(), [note or b"" for (note,) in rotations.rows])
+        return known_signer(place, (stated[0][0] or b"").decode(), [note or b"" for (note,) in rotations.rows])
     signer = first_signer(place)
     session.run([Call(say.FOUND, (signer.verifier.vkey.encode(),))])
     return signer
@@ -109,10 +109,3 @@ def _checked(rows: Iterable[Row], begin: int) -> Iterable[bytes]:
         if say.number(seq) != index or entry is None or decode(entry, index) is None:
             raise misplaced(index)
         yield entry
-
-
-def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:
-    if tree.size < checkpoint.size:
-        raise lost(tree.size, checkpoint.size)
-    if merkle.root(checkpoint.size, tree.node) != checkpoint.root:
-        raise changed(checkpoint.size)

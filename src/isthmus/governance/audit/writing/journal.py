@@ -20,14 +20,11 @@ from isthmus.errors import AuditUnavailable, IsthmusError, VerificationFailed
 from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.reading.reader import read_checkpoint
-from isthmus.governance.audit.tree import merkle
-from isthmus.governance.audit.tree.entries import encode
 from isthmus.governance.audit.tree.layout import WIDTH
 from isthmus.governance.audit.tree.storage import VKEY, Folder
-from isthmus.governance.audit.tree.tree import Tree
 from isthmus.governance.audit.writing.keys import must_be_new, open_signer
 from isthmus.governance.audit.writing.lock import Lock
-from isthmus.governance.audit.writing.sequencer import Result, View
+from isthmus.governance.audit.writing.sequencer import Result, View, encode_all, must_cover
 from isthmus.governance.audit.writing.slots import Slots
 from isthmus.governance.audit.writing.tail import Tail, open_tail
 
@@ -113,21 +110,11 @@ class Journal:
     def write(self, events: Sequence[Mapping[str, object]]) -> list[Result]:
         """For each event its index, or why it cannot be recorded. Only within a turn; raises :class:`OSError`."""
         tail = self._open()
-        results: list[Result] = []
-        group: list[bytes] = []
-        for event in events:
-            index = tail.size + len(group)
-            try:
-                group.append(encode(event, index, self._now()))
-            except AuditUnavailable as error:
-                results.append(error)
-                continue
-            results.append(index)
-            if (index + 1) % WIDTH == 0:
-                tail.put(group)
-                group = []
-        if group:
-            tail.put(group)
+        results, entries = encode_all(events, tail.size, self._now)
+        while entries:
+            room = WIDTH - tail.size % WIDTH
+            tail.put(entries[:room])
+            entries = entries[room:]
         return results
 
     def flush(self) -> None:
@@ -224,7 +211,7 @@ class Journal:
         # (3) nothing that was signed for may be missing or different
         for signed in (held, self.view):
             if signed is not None:
-                _must_cover(tail.tree, signed.checkpoint)
+                must_cover(tail.tree, signed.checkpoint)
         # (4) what was never signed for may be in the page cache only, after a failed sync even without the kernel
         #     knowing (https://wiki.postgresql.org/wiki/Fsync_Errors): write it again
         tail.rewrite(size)
@@ -245,16 +232,3 @@ def _stamp(path: Path) -> tuple[int, int] | None:
         facts = path.stat()
         return facts.st_ino, facts.st_mtime_ns
     return None
-
-
-def _must_cover(tree: Tree, checkpoint: Checkpoint) -> None:
-    if tree.size < checkpoint.size:
-        raise VerificationFailed(
-            f"Entry {tree.size} is missing: a signed checkpoint covers {checkpoint.size} entries.",
-            details={"index": tree.size},
-        )
-    if merkle.root(checkpoint.size, tree.node) != checkpoint.root:
-        raise VerificationFailed(
-            f"An entry before {checkpoint.size} was changed: the entries do not lead to the signed root.",
-            hint="Run `isthmus audit verify`: it names the entry.",
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -53,13 +54,28 @@ def open_signer(folder: Path, path: Path, origin: str | None, files: Files) -> S
         finish_rotation(path, signer.verifier, files)
         return signer
     own = Verifier.parse((folder / VKEY).read_text(encoding="utf8"))
-    if origin not in (None, own.name):
-        raise AuditUnavailable(f"This log is called {own.name!r}, not {origin!r}.", hint="Correct audit.origin.")
-    known = trusted(own, Folder(folder).rotations(), own)
+    known = known_key(own, Folder(folder).rotations(), origin)
     finish_rotation(path, known, files)
+    return signer_of(known, path)
+
+
+def known_key(own: Verifier, rotations: Iterable[bytes], origin: str | None) -> Verifier:
+    """The key of a log that states ``own``, and had the ``rotations``. Raises :class:`AuditUnavailable` where its name
+    is not ``origin``."""
+    known = trusted(own, rotations, own)
+    if origin not in (None, known.name):
+        raise AuditUnavailable(f"The log is called {known.name!r}, not {origin!r}.", hint="Correct audit.origin.")
+    return known
+
+
+def signer_of(known: Verifier, path: Path, hint: str | None = None) -> Signer:
+    """The signer of a log whose key is known. Raises :class:`AuditUnavailable` where the one in the file is another:
+    one is never made for a log that exists. ``hint``: where to take it from."""
     signer = Signer(known.name, load_key(path), known.retired)
     if signer.verifier != known:
-        raise AuditUnavailable(f"The signing key {path} is not the one of this log ({known.id.hex()}).", hint=_RESTORE)
+        raise AuditUnavailable(
+            f"The signing key {path} is not the one of the log ({known.id.hex()}).", hint=hint or _RESTORE
+        )
     return signer
 
 
