@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import urllib.parse
@@ -110,6 +111,13 @@ def test_content_that_is_kept_is_kept_sealed(world: Audited) -> None:
     assert intent["obligations"] == ["keep"]
     assert (intent["kept"], list(intent["sealed"])) == (True, ["prompt"])
     assert (outcome["kept"], list(outcome["sealed"])) == (True, ["answer"])
+
+
+def test_a_purpose_that_is_no_name_is_a_digest(world: Audited) -> None:
+    told = f"for Anna Schmidt, {MARK}"
+    intent, outcome = world.ask(model="local/echo", isthmus={"purpose": told})
+    assert intent["purpose"] == outcome["purpose"] == f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
+    assert world.ask(model="local/echo", isthmus={"purpose": "hr/appraisal-2.0"})[0]["purpose"] == "hr/appraisal-2.0"
 
 
 def test_tools_schemas_and_images_are_counted(world: Audited) -> None:

@@ -24,6 +24,8 @@ from isthmus.orchestration.sending import amount, receiver
 from isthmus.seams import AuditLog, Decision, Receipt, Vault
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+#: An address of a person is no purpose.
+_PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 
 
 def money(card: Card, usage: Usage) -> dict[str, str]:
@@ -177,7 +179,7 @@ def _who(request: ChatRequest | EmbedRequest, type: str) -> dict[str, object]:
         "type": type,
         "request": request.id,
         "principal": request.principal.id,
-        "purpose": request.purpose,
+        "purpose": stated(request.purpose),
         "label": request.label.as_dict(),
         **_part_of(request),
     }
@@ -198,9 +200,17 @@ def _weights(card: Card, answer: Completion) -> str:
 
 def snapshot(model: str) -> str:
     """The vendor's own name of the model that answered. It is the vendor's text: what is no name is a digest."""
-    if not model or _NAME.fullmatch(model):
-        return model
-    return "sha256:" + hashlib.sha256(model.encode("utf8", "replace")).hexdigest()
+    return model if _NAME.fullmatch(model) else _digest(model)
+
+
+def stated(purpose: str) -> str:
+    """The purpose as the record has it. It is the client's text: what is no name is a digest."""
+    return purpose if _PURPOSE.fullmatch(purpose) else _digest(purpose)
+
+
+def _digest(text: str) -> str:
+    """Of nothing, nothing."""
+    return text and "sha256:" + hashlib.sha256(text.encode("utf8", "replace")).hexdigest()
 
 
 def _passage(passage: Passage) -> dict[str, object]:

@@ -25,7 +25,13 @@ Model: TypeAlias = Annotated[str, Meta(description="The model's id in the catalo
 Rule: TypeAlias = Annotated[str, Meta(description="The policy rule that decided.")]
 PolicyHash: TypeAlias = Annotated[Digest, Meta(description="The hash of the policy set that decided.")]
 Collection: TypeAlias = Annotated[str, Meta(description="The collection that the text belongs to.")]
-Purpose: TypeAlias = Annotated[str, Meta(description="The purpose that the request states, as it states it.")]
+Purpose: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="The purpose that the request states, where it is a name (letters, digits, `._:/+-`); "
+        "of any other text its SHA-256, as `sha256:…`."
+    ),
+]
 Findings: TypeAlias = Annotated[dict[str, Count], Meta(description="What guards found: how many of each kind.")]
 Level: TypeAlias = Literal["public", "internal", "confidential", "restricted"]
 
