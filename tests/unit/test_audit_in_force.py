@@ -187,13 +187,14 @@ async def test_a_place_that_is_wrong_is_not_believed(tmp_path: Path, places: Pla
 
 
 @pytest.mark.parametrize("later", [3, 256, 511, 602])
-async def test_a_place_that_is_stale_is_not_believed(tmp_path: Path, places: Places, later: int) -> None:
-    """A store that was restored, or one whose process died between the entry and its place."""
+@pytest.mark.parametrize("read", [2, 10**9])
+async def test_a_place_that_is_stale_is_not_believed(tmp_path: Path, places: Places, later: int, read: int) -> None:
+    """A store that was restored, or whose process died between the entry and its place; or one of a longer log."""
     folder = tmp_path / "audit"
     kinds = ["y"] * 603
     kinds[1] = kinds[later] = "c"
     await _written(folder, *kinds)
-    _history(folder, places).keep("config", 1)
+    places.keep("config", Kept(1, read))
     assert _said(folder, places) == later
 
 
