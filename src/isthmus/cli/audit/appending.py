@@ -37,7 +37,7 @@ class Appending:
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - torn)
 
     def write_line(self, entry: bytes, index: int) -> None:
-        """The entry's bytes as they were hashed, and a line end. Raises :class:`VerificationFailed` for more than one."""
+        """The entry as it was hashed, and a line end. Raises :class:`VerificationFailed` for more than a line."""
         if b"\n" in entry:
             raise VerificationFailed(f"Entry {index} holds a line end.", details={"index": index})
         rest = memoryview(entry + b"\n")
@@ -47,6 +47,9 @@ class Appending:
     def flush(self) -> None:
         """What was written is on disk."""
         os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
 
     def _end(self) -> tuple[bytes | None, int]:
         """The last whole line, and how many bytes of a torn one follow it."""
