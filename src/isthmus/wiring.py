@@ -6,6 +6,7 @@ What is handed to a layer is what its seam says, and nothing more. Models and em
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import platform
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 
 import msgspec
 
@@ -35,12 +36,12 @@ from isthmus.errors import AuditUnavailable, ConfigInvalid
 from isthmus.governance import logs
 from isthmus.governance.audit.commitments import commitment
 from isthmus.governance.audit.reading.reader import Reader as LogReader
-from isthmus.governance.audit.tree.storage import Storage
 from isthmus.governance.audit.witness.client import witness_client
 from isthmus.governance.audit.witness.witnessed import Witnessed
 from isthmus.governance.audit.witness.witnessing import Witnessing
 from isthmus.governance.audit.writing.log import Log
 from isthmus.governance.audit.writing.rotating import Rotated
+from isthmus.governance.audit.writing.sequencer import record
 from isthmus.governance.history import History
 from isthmus.governance.policy.folder import PolicyFolder
 from isthmus.governance.policy.policyset import policy_folder
@@ -103,6 +104,19 @@ class Http:
         await self.close()
 
 
+class Reading:
+    """The log's storage as a part: it opens when it is first read, and is closed once nobody reads it any more."""
+
+    def __init__(self, storage: logs.Readable) -> None:
+        self._storage = storage
+
+    async def start(self) -> None:
+        """It opens when it is needed."""
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._storage.close)
+
+
 def make_home(home: Home) -> None:
     """The home folder, mode 700. Raises :class:`ConfigInvalid` where it cannot be made."""
     try:
@@ -138,9 +152,13 @@ class Parts:
         return Log(logs.sequencer(self.settings, self.home, self.clock.now))
 
     @cached_property
-    def storage(self) -> Storage:
+    def storage(self) -> logs.Readable:
         """The log as its readers see it."""
         return logs.storage(self.settings, self.home)
+
+    @cached_property
+    def reading(self) -> Reading:
+        return Reading(self.storage)
 
     @cached_property
     def witnessed(self) -> Witnessed:
@@ -344,6 +362,7 @@ class Stack:
     def _started(self) -> list[Part]:
         parts = self._parts
         return [
+            parts.reading,
             parts.log,
             parts.custodian,
             parts.provenance,
@@ -368,7 +387,7 @@ def build(settings: Settings, home: Home) -> Stack:
 async def ingest(settings: Settings, home: Home) -> AsyncIterator[Ingest]:
     """What brings documents in, for as long as the block lasts. A server may run beside it."""
     parts = Parts(settings, home)
-    work, needed = parts.ingest, [parts.log, parts.guards, *parts.providers, parts.reader, parts.http]
+    work, needed = parts.ingest, [parts.reading, parts.log, parts.guards, *parts.providers, parts.reader, parts.http]
     async with _running(needed):
         await _begin(parts, "ingest")
         yield work
@@ -379,7 +398,7 @@ async def embedder(settings: Settings, home: Home) -> AsyncIterator[Embedder]:
     """The admitted embedder, for as long as the block lasts."""
     parts = Parts(settings, home)
     found = parts.embedder
-    async with _running([parts.log, *parts.providers, parts.http]):
+    async with _running([parts.reading, parts.log, *parts.providers, parts.http]):
         await _begin(parts, "retrieve")
         yield found
 
@@ -397,11 +416,13 @@ class Custody:
 
 @asynccontextmanager
 async def custody(settings: Settings, home: Home) -> AsyncIterator[Custody]:
-    """The vault and the log, for as long as the block lasts. A server may run beside it."""
+    """The vault and the log, for as long as the block lasts. A server may run beside it. What the log says is erased
+    is erased before anything is opened, also in a database that was restored."""
     parts = Parts(settings, home)
     found = Custody(parts.vault, parts.erasures, parts.retention, parts.log, lambda: LogReader(parts.storage))
     try:
-        async with _running([parts.log]):
+        async with _running([parts.reading, parts.log]):
+            await parts.erasures.follow()
             yield found
     finally:
         parts.database.close()
@@ -425,7 +446,7 @@ def recorded(settings: Settings, home: Home) -> Iterator[Callable[[Event], objec
     :class:`AuditUnavailable`: then the command changes nothing."""
     make_home(home)
     with closing(logs.sequencer(settings, home, SystemClock().now)) as sequencer:
-        yield sequencer.record
+        yield partial(record, sequencer)
 
 
 def rotate_key(settings: Settings, home: Home, why: str) -> Rotated:

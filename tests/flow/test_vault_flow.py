@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -186,6 +187,24 @@ def test_a_subject_is_erased_beside_a_running_server(kept):
     later = kept.ask("And later?", who=who, model="local/echo").isthmus["request"]
     told = kept.site.run("audit", "disclose", later)
     assert [entry["matches"] for entry in told["commitments"]] == [True, True]
+
+
+def test_what_a_restored_database_brings_back_is_erased_before_it_is_opened(kept, tmp_path):
+    """Without a server that starts: whoever asks for content first, erases."""
+    site = Site(tmp_path / "home", {"VENDOR_KEY": VENDOR_KEY})
+    site.home.mkdir()
+    site.config.write_bytes(kept.site.config.read_bytes())
+    shutil.copytree(kept.site.home / "policies", site.home / "policies")
+    site.run("ask", "Where does the violet heron nest?", "--model", "local/echo", "--config", str(site.config))
+    intent = next(entry for entry in site.log_entries() if entry["type"] == "intent")
+    shutil.copy(site.home / "isthmus.db", tmp_path / "backup")
+    site.run("audit", "erase", intent["principal"], "--why", "asked", "--yes")
+    for path in site.home.glob("isthmus.db*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup", site.home / "isthmus.db")
+    assert site.run("audit", "disclose", intent["request"])["salt"] is None
+    opened = site.run("audit", "content", intent["request"], "--why", "test")
+    assert {one["state"] for one in opened["contents"]} == {"erased"}
 
 
 def test_what_cannot_be_kept_is_not_sent(kept):

@@ -182,6 +182,17 @@ async def test_after_an_erasure_nothing_of_it_is_in_any_file(world: World) -> No
     assert {one.state for number in range(120) for one in world.vault.opened(f"req_{number}")} == {"erased"}
 
 
+async def test_an_answer_to_what_was_erased_meanwhile_is_not_kept(world: World) -> None:
+    """Also where the subject goes on asking: what else it asks is kept, under a new secret."""
+    await world.vault.keep(ANN, "req_1", "m", {"prompt": "a question"})
+    world.vault.destroy(ANN, generation(world.vault, ANN))
+    with pytest.raises(StoreUnavailable, match="erased while"):
+        await world.vault.keep(ANN, "req_1", "m", {"answer": "an answer"})
+    assert [one.state for one in world.vault.opened("req_1")] == ["erased"]
+    await world.vault.keep(ANN, "req_2", "m", {"prompt": "another"})
+    assert [one.text for one in world.vault.opened("req_2")] == ["another"]
+
+
 async def test_an_erasure_reaches_one_subject_and_one_generation(world: World) -> None:
     await world.vault.keep(BEN, "req_0", "m", {"prompt": "of another"})
     await world.vault.keep(ANN, "req_1", "m", {"prompt": "before"})

@@ -51,6 +51,9 @@ _KNOWN = text(
 )
 _ANYBODY = text("SELECT 1 FROM subjects UNION ALL SELECT 1 FROM keys LIMIT 1")
 _SEEN = text("UPDATE meta SET value = :entries WHERE name = 'erasures'")
+_ERASED = text(
+    "SELECT 1 FROM contents c JOIN subjects s ON s.number = c.owner WHERE c.request = :request AND s.secret = :nothing"
+)
 _USED = text("SELECT 1 FROM subjects LIMIT 1")
 
 
@@ -111,6 +114,8 @@ class Vault:
     def _keep(self, subject: str, request: str, model: str, texts: Mapping[str, str]) -> dict[str, str]:
         digests = {}
         with self._database.write() as connection:  # nothing is sealed under a secret that is destroyed meanwhile
+            if connection.execute(_ERASED, {"request": request, "nothing": DESTROYED}).first() is not None:
+                raise StoreUnavailable("The text was erased while it was being answered.", hint="Ask again.")
             owner = self._subjects.current(connection, subject) or self._subjects.create(connection, subject)
             for kind, body in texts.items():
                 sealed = seal(body, owner.keys, request, kind, model, subject)
