@@ -247,13 +247,30 @@ def line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return dict(json.loads(process.stdout.readline()))
 
 
+def status(process: subprocess.Popen[bytes]) -> dict[str, str]:
+    """What Linux says of a process, by name."""
+    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf8").splitlines()
+    return {name: told.strip() for name, _, told in (line.partition(":") for line in lines)}
+
+
+def until_it_looks(process: subprocess.Popen[bytes], looks: int = 10) -> None:
+    """Until it waits from one look to the next: it catches SIGTERM, and gave the processor away several times since."""
+    deadline, since = time.monotonic() + 60, None
+    while since is None or int(status(process)["voluntary_ctxt_switches"]) < since + looks:
+        assert process.poll() is None, "it ended before it looked"
+        assert time.monotonic() < deadline, "it did not look in 60 s"
+        if since is None and int(status(process)["SigCgt"], 16) & 1 << signal.SIGTERM - 1:
+            since = int(status(process)["voluntary_ctxt_switches"])
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_following_begins_before_the_log_and_ends_when_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "home"))
     with following() as process:
-        time.sleep(0.5)
+        until_it_looks(process)
         write(tmp_path / "home", [{"type": "first"}])
         assert line(process)["type"] == "first"
         write(tmp_path / "home", [{"type": "second"}])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from isthmus.cards import Card
@@ -17,7 +17,7 @@ from isthmus.messages import ChatEvent, ChatRequest, Completion, EmbedRequest, P
 from isthmus.models.streams import closing
 from isthmus.orchestration.admission import Admission
 from isthmus.orchestration.record import Ended, Recorder, code, money
-from isthmus.seams import Limits, Provenance, Receipt
+from isthmus.seams import Limits, Provenance
 
 _CHARACTERS_PER_TOKEN = 4
 #: IPTC's digital source type of what a model makes, for machine-readable marking.
@@ -80,7 +80,7 @@ class Closer:
         facts.update(
             {"request": request.id, "model": "none", "reason": reason, "relevant": False, "citations": []},
             label=_label(request.label),
-            receipt=_receipt(await self.recorder.receipt(index)),
+            receipt=asdict(await self.recorder.receipt(index)),
         )
 
     async def embedded(self, request: EmbedRequest, card: Card, admission: Admission, tokens: int) -> dict[str, object]:
@@ -93,7 +93,7 @@ class Closer:
             "policy": admission.policy,
             "label": _label(request.label),
             "cost": money(card, Usage(prompt=tokens)),
-            "receipt": _receipt(await self.recorder.receipt(index)),
+            "receipt": asdict(await self.recorder.receipt(index)),
         }
 
     async def _end(self, run: Run, answer: Completion, error: str | None) -> dict[str, object]:
@@ -108,7 +108,7 @@ class Closer:
         return {
             **_facts(run, answer),
             "citations": citations,
-            "receipt": _receipt(await self.recorder.receipt(index)),
+            "receipt": asdict(await self.recorder.receipt(index)),
         }
 
 
@@ -170,15 +170,3 @@ def _usage(request: ChatRequest, answer: Completion) -> Usage:
 def _label(label: Label) -> dict[str, object]:
     """The parts, and one line for people."""
     return {**label.as_dict(), "text": str(label)}
-
-
-def _receipt(receipt: Receipt) -> Mapping[str, object]:
-    return {
-        "log": receipt.log,
-        "index": receipt.index,
-        "leaf": receipt.leaf,
-        "size": receipt.size,
-        "root": receipt.root,
-        "proof": list(receipt.proof),
-        "checkpoint": receipt.checkpoint,
-    }
