@@ -152,3 +152,12 @@ def test_no_log_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "nobody"))
     code, told = run(capsys, "list")
     assert (code, told["error"]["code"]) == (1, "not_found")
+
+
+def test_help_says_in_a_line_which_command_answers_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "--help"]) == 0
+    shown = capsys.readouterr().out
+    commands = shown.partition("Commands:\n")[2].splitlines()
+    assert len(commands) == 15, "a line for each"
+    assert not [line for line in commands if line.endswith("...")], "none is cut"
+    assert "What did this model or vendor receive?" in shown
