@@ -92,7 +92,8 @@ def test_search(home: Path, capsys: pytest.CaptureFixture[str], filters: list[st
     assert main(["audit", "search", *filters]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in shown if line.split()[0].isdecimal()] == [str(entry) for entry in entries]
-    assert entries or shown == ["None of 7 entries."]
+    assert entries or shown[0] == "None of 7 entries."
+    assert ("No entry has the principal 'nobody'" in "\n".join(shown)) == ("nobody" in filters)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +106,28 @@ def test_wrong_filters_are_wrong_use(home: Path, capsys: pytest.CaptureFixture[s
     assert main(["audit", "search", *wrong]) == 2
 
 
-def test_search_says_what_is_broken(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_changed_is_not_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One letter of the outcome of req_1: no command shows the entry, and each ends as a failure."""
     bundle = bundle_path(home / "audit", 0)
-    bundle.write_bytes(bundle.read_bytes().replace(b'"seq":3', b'"seq":8'))
-    assert run(capsys, "search")[1]["broken"] == [3]
-    assert main(["audit", "search"]) == 0
-    assert "Entry 3 is no entry of this place" in capsys.readouterr().err
+    bundle.write_bytes(bundle.read_bytes().replace(b'"finish":"stop"', b'"finish":"stoq"', 1))
+    for arguments in (["search"], ["search", "--type", "intent"], ["search", "--principal", "nobody"], ["list"],
+                      ["list", "--last", "5"], ["show", "req_1"], ["sent", "--to", "closed/frontier"]):  # fmt: skip
+        code, told = run(capsys, *arguments)
+        assert (code, told["broken"]) == (1, [2]), arguments
+        assert main(["audit", *arguments]) == 1
+        out, err = capsys.readouterr()
+        assert "stoq" not in out
+        assert "Entry 2 is NOT what was signed in the checkpoint of 7." in err
+    assert main(["audit", "search", "--jsonl"]) == 1
+    assert [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()] == [0, 1, 3, 4, 5, 6]
+    for arguments in (["show", "2"], ["events"], ["sent", "--to", "closed/frontier", "--out", "evidence"]):
+        code = main(["audit", *arguments])
+        out, err = capsys.readouterr()
+        assert (code, "stoq" in out) == (1, False)
+        assert "Entry 2 is NOT what was signed" in err
+    assert not Path("evidence").exists()
+    assert main(["audit", "show", "1"]) == 0, "what was not changed is shown"
+    assert "is what was signed in the checkpoint of 7 entries" in capsys.readouterr().out
     bundle.unlink()
     assert run(capsys, "search")[0] == 1
 
@@ -119,7 +136,7 @@ def test_a_line_says_what_an_entry_is_about(home: Path, capsys: pytest.CaptureFi
     assert main(["audit", "list"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].split(maxsplit=3)[3] == "key.created  uid:0  key_1"
-    assert shown[5].split(maxsplit=3)[3] == "stopped req_3  key_0  auto  internal  no_admissible_model"
+    assert shown[5].split(maxsplit=3)[3] == "stopped  req_3  key_0  auto  internal  refused by terms-expired"
 
 
 @pytest.mark.parametrize("number", ["7", "9" * 30, "9" * 5000, "-1", "\u0661", "0x1", ""])
@@ -226,7 +243,7 @@ def test_events_do_not_pass_over_a_broken_entry(home: Path, capsys: pytest.Captu
     bundle = bundle_path(home / "audit", 0)
     bundle.write_bytes(bundle.read_bytes().replace(b'"seq":3', b'"seq":8'))
     assert main(["audit", "events"]) == 1
-    assert "Entry 3 is no entry of this place" in capsys.readouterr().err
+    assert "Entry 3 is NOT what was signed in the checkpoint of 7" in capsys.readouterr().err
 
 
 @contextmanager
@@ -326,6 +343,11 @@ def test_show_says_what_is_unfinished(home: Path, capsys: pytest.CaptureFixture[
     code, told = run(capsys, "show", "req_1")
     assert (code, told["end"], told["signed"]) == (0, "answered by closed/frontier", 7)
     assert [step["what"] for step in told["steps"]][-1] == "answered"
+    write(home, [call(5, request="req_5a"), call(6, request="req_5b")])
+    assert run(capsys, "show", "chatcmpl-5a")[1]["request"] == "req_5a"
+    code, told = run(capsys, "show", "req_5")
+    assert (code, told["error"]["code"], told["error"]["requests"]) == (1, "not_found", ["req_5a", "req_5b"])
+    assert run(capsys, "show", "req_6")[1]["error"]["code"] == "not_found"
 
 
 def test_sent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,6 +357,10 @@ def test_sent(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert re.search(r"requests +2, in 2 attempts", shown)
     assert "not on record 1; each of them may have been received all the same" in shown
+    for whom in ("https://API.vendor.example:8443/v1", "API.Vendor.Example", "https://api.vendor.example"):
+        assert run(capsys, "sent", "--to", whom)[1]["requests"] == 2
+    assert main(["audit", "sent", "--to", "local/echo"]) == 0
+    assert "nothing left them" in capsys.readouterr().out
     code, told = run(capsys, "sent", "--to", "api.vendor.exampel")
     assert (code, told["error"]["code"]) == (1, "not_found")
     code, told = run(capsys, "sent", "--to", "closed/frontier", "--content", "a complaint")

@@ -14,9 +14,10 @@ import pytest
 
 from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
 from isthmus.governance.audit.answers.moments import Span, moment, span
+from isthmus.governance.audit.answers.naming import requests_like, slip, unknown
 from isthmus.governance.audit.answers.pages import MOST_READ, newest_page, oldest_page
 from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first, signed_size
-from isthmus.governance.audit.answers.story import Story, tell
+from isthmus.governance.audit.answers.story import About, Story, tell
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
@@ -31,8 +32,8 @@ def found(reader: Reader, **fields: str) -> list[Found]:
 
 
 def story(tmp_path: Path, *events: dict[str, Any]) -> Story:
-    reader = write(tmp_path, events)
-    return tell("req_1", found(reader, request="req_1"))
+    about = About("req_1")
+    return tell("req_1", *about.sorted(Scan(oldest_first(write(tmp_path, events))).find(about)))
 
 
 def told(told: Story) -> dict[str, list[str]]:
@@ -61,12 +62,12 @@ def test_a_story_from_the_question_to_the_answer(tmp_path: Path) -> None:
         "denied": ["closed/second by terms-expired"],
         "routed": ["to closed/frontier (auto was asked for), which vendors-with-terms admits"],
         "why": ["the question asks for reasoning"],
-        "owes": ["mark"],
+        "rule": ["asks: mark"],
         "sent": [
             "to closed/frontier at api.vendor.example:8443: it left the premises; this entry was on disk first; "
             "2 texts, 120 characters"
         ],
-        "under": ["retention: none, contract: DPA-1, jurisdiction: US"],
+        "terms": ["keeps nothing, contract DPA-1, processed in US"],
         "answered": ["closed/frontier, 100 tokens in and 20 out, 0.000600 USD, finish: stop"],
     }
 
@@ -135,7 +136,60 @@ def test_an_entry_of_any_depth_is_told(tmp_path: Path) -> None:
     deep: Any = "end"
     for _ in range(300):
         deep = {"a": [deep]}
-    assert story(tmp_path, {"type": "new", "request": "req_1", "deep": deep}).steps[0].told == "deep a a a …"
+    assert story(tmp_path, {"type": "new", "request": "req_1", "deep": deep}).steps[0].told == "deep: a: a: a: …"
+
+
+@pytest.mark.parametrize(
+    ("later", "fate"),
+    [
+        ({"type": "subject.erased", "subject": "key_1"}, "; destroyed since, by the erasure: entry 2"),
+        ({"type": "content.expired", "before": "2026-03-02T00:00:00+00:00"}, "; destroyed since, by its age: entry 2"),
+        ({"type": "subject.erased", "subject": "key_2"}, ""),
+        ({"type": "content.expired", "before": "2026-02-01T00:00:00+00:00"}, ""),
+        ({"type": "content.expired", "before": "yesterday"}, ""),
+    ],
+)  # fmt: skip
+def test_what_was_kept_says_what_became_of_it(tmp_path: Path, later: dict[str, Any], fate: str) -> None:
+    intent = call(1, kept=True)
+    one = story(tmp_path, intent, ended(intent, kept=True), later)
+    assert told(one)["kept"] == [f"the text that was sent, sealed{fate}", f"the answer, sealed{fate}"]
+    assert {step.index for step in one.steps} == {0, 1}, "what became of it is no step of the request"
+
+
+def test_an_erasure_from_before_destroyed_nothing_of_it(tmp_path: Path) -> None:
+    intent = call(1, kept=True)
+    one = story(tmp_path, {"type": "subject.erased", "subject": "key_1"}, intent, ended(intent))
+    assert told(one)["kept"] == ["the text that was sent, sealed"]
+
+
+def test_an_opening_says_who_and_why(tmp_path: Path) -> None:
+    events = [{"type": kind, "request": "req_1", "by": "uid:0"} for kind in ("content.opened", "content.disclosed")]
+    assert told(story(tmp_path, {**events[0], "why": "a complaint"}, events[1])) == {
+        "opened": ["by uid:0: a complaint"],
+        "disclosed": ["by uid:0"],
+    }
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_a_request_is_found_by_how_its_id_begins(tmp_path: Path) -> None:
+    reader = write(tmp_path, [call(1), call(10), call(2, request="req_ab12"), call(3, request="req_x", of="req_ab77")])
+    for given, meant in [
+        ("req_1", ["req_1"]), ("req_10", ["req_10"]), ("req_ab1", ["req_ab12"]), ("chatcmpl-ab12", ["req_ab12"]),
+        ("req_ab", ["req_ab12", "req_ab77"]), ("", []), ("req_9", []), ("key_1", []), ("q_1", []), ("chatcmpl-zz", []),
+    ]:  # fmt: skip
+        assert requests_like(oldest_first(reader), given) == meant
+    many = write(tmp_path / "many", [call(i) for i in range(20, 60)])
+    assert len(requests_like(oldest_first(many), "req_")) == 6
+
+
+def test_names_that_no_entry_has(tmp_path: Path) -> None:
+    reader = write(tmp_path, [call(1), ended(call(1))])
+    names = {"principal": {"key_1", "bob"}, "rule": {"typo"}, "type": {"intent"}}
+    query = Query(**{field: frozenset(some) for field, some in names.items()})  # type: ignore[arg-type]
+    assert unknown(oldest_first(reader), query) == {"principal": ["bob"], "rule": ["typo"]}
+    assert slip("principal", "bob").startswith("No entry has the principal 'bob': a principal is a key's id")
 
 
 # ---------------------------------------------------------------- both directions

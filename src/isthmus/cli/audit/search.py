@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -13,11 +13,13 @@ from rich.console import Console
 
 from isthmus.cli.audit import lines
 from isthmus.cli.audit.opening import open_log
-from isthmus.cli.audit.scanning import bar, warn_of_broken
-from isthmus.cli.terminal import Config, Json, show
+from isthmus.cli.audit.scanning import bar, fail_if_broken
+from isthmus.cli.terminal import Config, Json, show, visible
 from isthmus.errors import InvalidRequest
 from isthmus.governance.audit.answers.moments import span
-from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first, signed_size
+from isthmus.governance.audit.answers.naming import slip, unknown
+from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first
+from isthmus.governance.audit.reading.proven import Proven, proven
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.labels import Level
 
@@ -90,39 +92,49 @@ def _find(query: Query, last: int | None, jsonl: bool, config: Path | None, json
     if jsonl and json:
         raise InvalidRequest("--json prints one object, --jsonl one entry a line.", hint="Choose one of them.")
     reader = open_log(config)
-    with bar(signed_size(reader), json or jsonl) as advance:
-        scan, found = _pass(reader, query, last, advance)
+    genuine = proven(reader)
+    with bar(genuine.size, json or jsonl) as advance:
+        scan = Scan(_way(reader, last), advance, genuine)
+        found = _pass(scan, query, last)
         if jsonl:
             with lines.pipe():
                 for one in found:
                     lines.write_line(one.entry, one.index)
         else:
-            kept = list(found)
-    warn_of_broken(scan.broken)
-    if not jsonl:
-        plain = {
-            "entries": [one.event for one in kept],
-            "read": scan.read,
-            "broken": scan.broken,
-            "signed": signed_size(reader),
-        }
-        show(plain, json, lambda console: _render(console, kept, scan))
+            _show(reader, query, list(found), scan, json)
+    fail_if_broken(scan.broken, genuine.size)
 
 
-def _pass(
-    reader: Reader, query: Query, last: int | None, advance: Callable[[int], object]
-) -> tuple[Scan, Iterator[Found]]:
+def _way(reader: Reader, last: int | None) -> Iterator[tuple[int, bytes]]:
     """The whole log from its beginning; or back from its end, until there are enough."""
-    if last is None:
-        scan = Scan(oldest_first(reader), advance)
-        return scan, scan.find(query)
-    scan = Scan(newest_first(reader), advance)
-    return scan, reversed(list(islice(scan.find(query), last)))
+    return oldest_first(reader) if last is None else newest_first(reader)
 
 
-def _render(console: Console, found: list[Found], scan: Scan) -> None:
+def _pass(scan: Scan, query: Query, last: int | None) -> Iterator[Found]:
+    """What is found, the oldest first."""
+    return scan.find(query) if last is None else reversed(list(islice(scan.find(query), last)))
+
+
+def _show(reader: Reader, query: Query, found: list[Found], scan: Scan, json: bool) -> None:
+    slips = {} if found else unknown(oldest_first(reader), query)
+    assert isinstance(scan.genuine, Proven)
+    plain = {
+        "entries": [one.event for one in found],
+        "read": scan.read,
+        "broken": scan.broken,
+        "unknown": slips,
+        "signed": scan.genuine.size,
+    }
+    show(plain, json, lambda console: _render(console, query, found, scan, slips))
+
+
+def _render(console: Console, query: Query, found: list[Found], scan: Scan, slips: dict[str, list[str]]) -> None:
     lines.render(console, found)
     if not found:
-        console.print(f"None of {scan.read} entries.")
+        console.print(f"None of {scan.read} {'entry' if scan.read == 1 else 'entries'}.")
+        for field, names in slips.items():
+            for name in names:
+                console.print(visible(slip(field, name)), markup=False)
     elif console.is_terminal:
-        console.print(f"\n{len(found)} found, {scan.read} entries read.", style="dim")
+        counted = "" if query == Query() else f"{len(found)} of {scan.read} entries read. "
+        console.print(f"\n{counted}`isthmus audit show` tells all of an entry, or a request's story.", style="dim")

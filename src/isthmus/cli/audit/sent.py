@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from isthmus.cli.audit.kept import Sealed, open_all, sealed
 from isthmus.cli.audit.opening import open_log
-from isthmus.cli.audit.scanning import bar, warn_of_broken
+from isthmus.cli.audit.scanning import bar, fail_if_broken
 from isthmus.cli.audit.search import Since, Until
 from isthmus.cli.terminal import Config, Json, configuration, show, visible
 from isthmus.errors import InvalidRequest
@@ -27,6 +27,7 @@ from isthmus.governance.audit.answers.sent import Sent, count_sent, recipient
 from isthmus.governance.audit.answers.tally import UNKNOWN, Figures
 
 _MOST_NAMES = 12
+_NAME = len("not answered")
 
 
 def sent(
@@ -53,7 +54,6 @@ def sent(
     when = span(since, until, datetime.now(UTC))
     with bar(signed_size(reader), json) as advance:
         answer = count_sent(reader, whom, when, advance)
-    warn_of_broken(answer.broken)
     if out is not None:
         with bar(len(answer.tally.entries), json) as advance:
             write_evidence(reader, answer, out, advance)
@@ -61,6 +61,7 @@ def sent(
     if out is not None and content is not None:
         told["opened"] = _open(config, sealed(reader, answer), content, out / "content")
     show(answer.as_dict() | told, json, lambda console: _render(console, answer, told))
+    fail_if_broken(answer.broken, answer.signed.checkpoint.size)
 
 
 def _open(config: Path | None, found: Mapping[str, Sealed], why: str, folder: Path) -> int:
@@ -79,36 +80,39 @@ def _render(console: Console, answer: Sent, written: Mapping[str, object]) -> No
     tally, signed = answer.tally, answer.signed.checkpoint
     console.print(Text.assemble("To ", (visible(answer.to.name), "bold"), f", {_when(answer)}"), soft_wrap=True)
     console.print()
-    if console.is_terminal:
-        console.print(_table(answer))
-    else:
-        for name, told in _facts(answer):
-            console.print(f"{name:<12}  {visible(told)}", markup=False, soft_wrap=True)
+    _print(console, _facts(answer))
+    if tally.total.attempts:
+        console.print("\nAttempts by:")
+        _print(console, _shares(answer))
     if len(tally.months) > 1:
         console.print()
         console.print(_months(tally.months))
     console.print()
     console.print(
         f"Counted from the log {visible(signed.origin)} as its signed checkpoint of {signed.size} entries has it.",
-        style="dim", soft_wrap=True, markup=False,
+        style="dim", markup=False,
     )  # fmt: skip
     if folder := written.get("folder"):
         console.print(
-            f"{len(tally.entries)} entries with their proofs are in {folder}. Check them with:\n"
-            f"python3 {folder}/verify_evidence.py {folder} {folder}/vkey",
+            f"Entries with their proofs, {len(tally.entries)}, are in {folder}. Check them with:\n"
+            f"python3 -I {folder}/verify_evidence.py {folder} VKEY-YOU-KEPT",
             soft_wrap=True, markup=False,
         )  # fmt: skip
     if "opened" in written:
         console.print(f"Content of {written['opened']} requests is in {folder}/content.", soft_wrap=True, markup=False)
 
 
-def _table(answer: Sent) -> Table:
+def _print(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    if not console.is_terminal:
+        for name, told in facts:
+            console.print(f"{name:<12}  {visible(told)}", markup=False, soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=_NAME)
     table.add_column(overflow="fold")
-    for name, told in _facts(answer):
+    for name, told in facts:
         table.add_row(name, Text(visible(told)))
-    return table
+    console.print(table)
 
 
 def _when(answer: Sent) -> str:
@@ -121,8 +125,13 @@ def _facts(answer: Sent) -> Iterator[tuple[str, str]]:
     """The lines of the answer, as a name and what is told."""
     tally = answer.tally
     total = tally.total
-    yield "requests", f"{total.requests}, in {total.attempts} attempt{'' if total.attempts == 1 else 's'}"
-    yield "answered", str(total.answered)
+    if not total.attempts:
+        yield "requests", "none: it received nothing that this log knows of"
+        return
+    yield "requests", f"{total.requests:,}, in {_attempts(total.attempts)}"
+    if not tally.by["where"]["api"] and tally.by["where"].total() == total.attempts:
+        yield "premises", "nothing left them: each attempt was answered on the premises"
+    yield "answered", _attempts(total.answered)
     if tally.ends:
         failed = Counter(tally.ends)
         unknown = failed.pop(UNKNOWN, 0)
@@ -130,16 +139,20 @@ def _facts(answer: Sent) -> Iterator[tuple[str, str]]:
         yield "not answered", f"{told}; each of them may have been received all the same"
     if tally.amounts:
         yield "sent", ", ".join(f"{count:,} {name}" for name, count in tally.amounts.items())
-    about = f" ({tally.estimated} attempts estimated)" if tally.estimated else ""
+    about = f" ({_attempts(tally.estimated)} estimated)" if tally.estimated else ""
     yield "tokens", f"{total.prompt:,} in, {total.completion:,} out{about}"
     yield "cost", ", ".join(f"{amount:f} {currency}" for currency, amount in sorted(total.cost.items())) or "none"
-    for name, counter in tally.by.items():
-        if counter:
-            yield name, _counted(counter)
-    yield (
-        "content",
-        f"kept of {tally.kept} attempts" if tally.kept else "none was kept; the log holds commitments to it",
-    )
+    kept = f"kept of {_attempts(tally.kept)}" if tally.kept else "none was kept; the log holds commitments to it"
+    yield "content", kept
+
+
+def _shares(answer: Sent) -> Iterator[tuple[str, str]]:
+    """What the attempts are counted by."""
+    yield from ((name, _counted(counter)) for name, counter in answer.tally.by.items() if counter)
+
+
+def _attempts(number: int) -> str:
+    return f"{number:,} attempt{'' if number == 1 else 's'}"
 
 
 def _counted(counter: Counter[str]) -> str:

@@ -51,10 +51,10 @@ def listed(event: Event, name: str) -> set[str]:
     return names(value) if isinstance(value, list) else set()
 
 
-def moment(event: Event) -> datetime | None:
-    """When the entry was written, by the clock of that day."""
+def moment(event: Event, name: str = "time") -> datetime | None:
+    """When the entry was written, by the clock of that day; or another moment that it tells."""
     try:
-        found = datetime.fromisoformat(text(event, "time"))
+        found = datetime.fromisoformat(text(event, name))
     except ValueError:
         return None
     return found if found.tzinfo is not None else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 from isthmus.cards import Card
 from isthmus.errors import NotFound
@@ -17,6 +19,7 @@ from isthmus.governance.audit.answers.facts import Event
 from isthmus.governance.audit.answers.moments import Span
 from isthmus.governance.audit.answers.search import Scan, oldest_first, spell
 from isthmus.governance.audit.answers.tally import Tally
+from isthmus.governance.audit.reading.proven import Proven
 from isthmus.governance.audit.reading.reader import Reader, Signed
 
 _ENDS = frozenset({"outcome", "failed", "stopped"})
@@ -30,12 +33,19 @@ class Recipient:
     name: str
     models: frozenset[str] = frozenset()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The name as it was given, and the host in it where it is an address: hosts are the same in any case."""
+        return _names(self.name)
+
     def receives(self, intent: Event) -> bool:
         """Whether that is who the call goes to."""
         model = facts.text(intent, "model")
         if "provider" in intent:
-            return self.name in _called(model, facts.text(intent, "provider"), facts.text(intent, "vendor"))
-        return model == self.name or model in self.models
+            return not self.names.isdisjoint(
+                _called(model, facts.text(intent, "provider"), facts.text(intent, "vendor"))
+            )
+        return model in self.names or model in self.models
 
     def matches(self, event: Event) -> bool:
         """Whether the entry may be an attempt to send something to it, or the end of one."""
@@ -44,7 +54,7 @@ class Recipient:
 
     def may_match(self) -> Callable[[bytes], bool]:
         """By an entry's bytes: it names whom, or ends something; an end names no vendor."""
-        names = [spell(name)[:-1] for name in (self.name, *self.models)]
+        names = [spell(name)[:-1] for name in (*self.names, *self.models)]
 
         def look(entry: bytes) -> bool:
             return b'"type":"intent"' not in entry or any(name in entry for name in names)
@@ -54,7 +64,19 @@ class Recipient:
 
 def recipient(name: str, cards: Iterable[Card]) -> Recipient:
     """Who is meant, by the configuration's cards."""
-    return Recipient(name, frozenset(card.id for card in cards if name in _called(card.id, card.provider, card.host)))
+    names = _names(name)
+    meant = (card for card in cards if not names.isdisjoint(_called(card.id, card.provider, card.host)))
+    return Recipient(name, frozenset(card.id for card in meant))
+
+
+@lru_cache(maxsize=16)
+def _names(given: str) -> frozenset[str]:
+    try:
+        address = urlsplit(given) if "://" in given else None
+    except ValueError:
+        address = None
+    host = given if address is None else address.netloc.rpartition("@")[2]
+    return frozenset((given, host, host.lower())) - {""}
 
 
 def _called(model: str, provider: str, host: str) -> set[str]:
@@ -89,10 +111,12 @@ def count_sent(reader: Reader, to: Recipient, span: Span, advance: Callable[[int
     """Count what ``to`` received in that time, by the part of the log that its newest checkpoint covers.
 
     Raises :class:`NotFound` where neither the configuration nor any entry knows whom, so that a slip of the pen is not
-    taken for a good answer; :class:`VerificationFailed` where an entry is missing.
+    taken for a good answer; :class:`VerificationFailed` where an entry is missing. What was
+    changed is in ``broken``, and not counted.
     """
     signed = reader.checkpoint()
-    return count(signed, Scan(covered(reader, range(signed.checkpoint.size)), advance), to, span)
+    entries, genuine = covered(reader, range(signed.checkpoint.size)), Proven(reader.storage, signed.checkpoint)
+    return count(signed, Scan(entries, advance, genuine), to, span)
 
 
 def count(signed: Signed, scan: Scan, to: Recipient, span: Span) -> Sent:
@@ -106,7 +130,7 @@ def count(signed: Signed, scan: Scan, to: Recipient, span: Span) -> Sent:
         if span.holds(facts.moment(found.event)):
             tally.begin(found)
     tally.close()
-    if not (seen or to.models):
+    if not (seen or to.models or scan.broken):  # what was changed may have named it
         raise NotFound(
             f"Neither the configuration nor any entry that was read knows {to.name!r}.",
             hint="Name a model's id, a provider, or a vendor's host: `isthmus models list` shows them.",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from isthmus.governance.audit.answers import facts, wording
 from isthmus.governance.audit.answers.facts import Event
-from isthmus.governance.audit.answers.search import Found
+from isthmus.governance.audit.answers.search import Found, spell
 
 Tone: TypeAlias = Literal["plain", "good", "bad", "open"]
 
 #: Codes by which policy, or a guard, says no: answers, not failures.
 REFUSALS = frozenset({"policy_denied", "no_admissible_model", "review_required", "guard_blocked"})
 _ENDS = frozenset({"outcome", "abstained", "stopped"})
+#: What becomes of content that was kept.
+_ERASED, _EXPIRED = "subject.erased", "content.expired"
+#: Entries that are told under a shorter name.
+_DEEDS: Mapping[str, str] = MappingProxyType({"content.opened": "opened", "content.disclosed": "disclosed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,36 @@ class Story:
 _Line: TypeAlias = tuple[str, str, Tone]
 
 
-def tell(request: str, entries: Sequence[Found]) -> Story:
-    """The story in those entries of the request, in the log's order."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a pass over the log looks for to tell a request's story: its entries, and what became of what was kept."""
+
+    request: str
+
+    def matches(self, event: Event) -> bool:
+        return self.request in facts.requests(event) or facts.text(event, "type") in (_ERASED, _EXPIRED)
+
+    def may_match(self) -> Callable[[bytes], bool]:
+        marks = (spell(self.request), spell(_ERASED), spell(_EXPIRED))
+        return lambda entry: any(mark in entry for mark in marks)
+
+    def sorted(self, found: Iterable[Found]) -> tuple[list[Found], list[Found]]:
+        """The request's own entries, and the others."""
+        own, others = list[Found](), list[Found]()
+        for one in found:
+            (own if self.request in facts.requests(one.event) else others).append(one)
+        return own, others
+
+
+def tell(request: str, entries: Sequence[Found], later: Sequence[Found] = ()) -> Story:
+    """The story in those entries of the request, in the log's order. ``later`` are others that say what became of what
+    was kept (:class:`About`)."""
     began = facts.moment(entries[0].event) if entries else None
-    teller, steps = _Teller(), list[Step]()
+    teller, steps = _Teller(later), list[Step]()
     for found in entries:
         at = facts.moment(found.event)
         after = None if began is None or at is None else (at - began).total_seconds()
-        steps += [Step(found.index, after, what, told, tone) for what, told, tone in teller.lines(found.event)]
+        steps += [Step(found.index, after, what, told, tone) for what, told, tone in teller.lines(found)]
     end, tone = _end([found.event for found in entries if found.event.get("request") == request])
     return Story(request, began, end, tone, tuple(steps))
 
@@ -64,7 +91,8 @@ def tell(request: str, entries: Sequence[Found]) -> Story:
 class _Teller:
     """Tells an entry in lines, and nothing twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Sequence[Found]) -> None:
+        self._later = later
         self._said: set[tuple[str, str]] = set()
         self._sent: set[str] = set()
         self._by_type: Mapping[str, Callable[[Event], Iterator[_Line]]] = {
@@ -75,13 +103,26 @@ class _Teller:
             "stopped": _stopped,
         }
 
-    def lines(self, event: Event) -> Iterator[_Line]:
-        kind = facts.text(event, "type")
+    def lines(self, found: Found) -> Iterator[_Line]:
+        event, kind = found.event, facts.text(found.event, "type")
         if kind in self._by_type:
             yield from self._who(event)
             yield from self._by_type[kind](event)
+        elif kind in _DEEDS:
+            yield _DEEDS[kind], wording.deed(event), "plain"
         else:
             yield kind or "an entry", wording.rest(event), "plain"
+        if event.get("kept") is True:
+            whose = "the answer" if kind == "outcome" else "the text that was sent"
+            yield "kept", f"{whose}, sealed{self._fate(found)}", "plain"
+
+    def _fate(self, kept: Found) -> str:
+        """How what that entry says is kept was destroyed, where it was."""
+        for later in self._later:
+            if later.index > kept.index and _destroys(later.event, kept.event):
+                how = "the erasure" if facts.text(later.event, "type") == _ERASED else "its age"
+                return f"; destroyed since, by {how}: entry {later.index}"
+        return ""
 
     def _who(self, event: Event) -> Iterator[_Line]:
         asked = f"by {facts.text(event, 'principal')}"
@@ -100,11 +141,10 @@ class _Teller:
             yield from self._once("denied", told)
         yield from self._once("routed", wording.route(event))
         yield from self._once("why", facts.text(event, "reason"))
-        yield from self._once("owes", ", ".join(sorted(facts.listed(event, "obligations"))))
+        if asked := ", ".join(sorted(facts.listed(event, "obligations"))):
+            yield from self._once("rule", f"asks: {asked}")
         yield "sent", wording.sending(event), "plain"
-        yield from self._once("under", wording.terms(event))
-        if event.get("kept") is True:
-            yield "kept", "the text that was sent, sealed", "plain"
+        yield from self._once("terms", wording.terms(event))
         self._sent.add(facts.text(event, "model"))
 
     def _failed(self, event: Event) -> Iterator[_Line]:
@@ -116,6 +156,14 @@ class _Teller:
         if told and (what, told) not in self._said:
             self._said.add((what, told))
             yield what, told, "plain"
+
+
+def _destroys(event: Event, kept: Event) -> bool:
+    """Whether that entry, which is later, says that what the other says is kept was destroyed."""
+    if facts.text(event, "type") == _ERASED:
+        return facts.text(event, "subject") == facts.text(kept, "principal")
+    at, before = facts.moment(kept), facts.moment(event, "before")
+    return at is not None and before is not None and at < before
 
 
 def _outcome(event: Event) -> Iterator[_Line]:

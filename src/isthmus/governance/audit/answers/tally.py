@@ -25,6 +25,7 @@ _BY: Mapping[str, Callable[[Event], Iterable[str]]] = MappingProxyType(
         "principals": lambda event: facts.names([event.get("principal")]),
         "purposes": lambda event: facts.names([event.get("purpose")]),
         "models": lambda event: facts.names([event.get("model")]),
+        "where": lambda event: facts.names([event.get("locality")]),
         "vendors": lambda event: facts.names([event.get("vendor")]),
         "rules": lambda event: facts.names([event.get("rule")]),
         "retention": lambda event: facts.names([event.get("retention")]),

@@ -15,6 +15,7 @@ _WHERE: Mapping[str, str] = MappingProxyType(
         "in_process": "in this process",
     }
 )
+_KEEPS: Mapping[str, str] = MappingProxyType({"": "what it keeps is not declared", "none": "keeps nothing"})
 
 
 def found(findings: Event) -> str:
@@ -40,11 +41,18 @@ def sending(event: Event) -> str:
 
 
 def terms(event: Event) -> str:
-    """What the vendor is declared to keep, and the contract that says so."""
+    """What the vendor is declared to keep, the contract that says so, and where it processes."""
     contract, retention = facts.text(facts.part(event, "terms"), "contract"), facts.text(event, "retention")
+    if facts.text(event, "locality") != "api" and not contract:
+        return ""
+    keeps = _KEEPS.get(retention, f"keeps it for {retention}")
     where = facts.text(event, "jurisdiction")
-    told = [f"retention: {retention}" if retention else "", f"contract: {contract}" if contract else ""]
-    return ", ".join(part for part in (*told, f"jurisdiction: {where}" if where else "") if part)
+    told = [
+        keeps,
+        f"contract {contract}" if contract else "no contract named",
+        f"processed in {where}" if where else "",
+    ]
+    return ", ".join(part for part in told if part)
 
 
 def label(label: Event) -> str:
@@ -87,21 +95,34 @@ def price(event: Event) -> Iterator[str]:
         yield f"cut out: {cut}"
 
 
+def deed(event: Event) -> str:
+    """Who did something about the request, and why."""
+    return ": ".join(part for part in (f"by {facts.text(event, 'by')}", facts.text(event, "why")) if part)
+
+
 def rest(event: Event) -> str:
     """What an entry of any other type says, in one line."""
     told = {name: value for name, value in event.items() if name not in ("seq", "time", "type", "request")}
     return plain(told) if told else ""
 
 
+#: What stands for an empty value: "none" may be one.
+NOTHING = "—"
+
+
 def plain(value: object, depth: int = 6) -> str:
     """A value of an entry as a person reads it, without brackets and quotes; what lies deeper is left out."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not isinstance(value, Mapping | list):
         return str(value)
     if not depth:
         return "…"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(inner, depth - 1)}" for name, inner in value.items()) or "none"
-    return ", ".join(plain(inner, depth - 1) for inner in value) or "none"
+        return ", ".join(f"{name}: {plain(inner, depth - 1)}" for name, inner in value.items()) or NOTHING
+    return ", ".join(plain(inner, depth - 1) for inner in value) or NOTHING
 
 
 def _count(number: int, noun: str) -> str:

@@ -101,6 +101,7 @@ def _try(source: Hashes, level: int, n: int, width: int) -> Sequence[bytes]:
 
 
 def not_signed(index: int, size: int) -> VerificationFailed:
-    """What is said of an entry that is not the one that the checkpoint of that size was signed for."""
-    message = f"Entry {index} is NOT what was signed in the checkpoint of {size}."
-    return VerificationFailed(message, hint=_HINT, details={"index": index})
+    """What is said of an entry that is broken: not the one that the checkpoint of that size was signed for, or, where
+    nobody signed for it yet, no entry of a log."""
+    what = f"what was signed in the checkpoint of {size}" if index < size else "what a log holds at that place"
+    return VerificationFailed(f"Entry {index} is NOT {what}.", hint=_HINT, details={"index": index})
