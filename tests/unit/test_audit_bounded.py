@@ -13,11 +13,13 @@ import pytest
 from isthmus.errors import InvalidRequest, NotFound
 from isthmus.governance.audit.answers.bounded import account, count_within
 from isthmus.governance.audit.answers.moments import Span
+from isthmus.governance.audit.answers.pages import newest_page, oldest_page
 from isthmus.governance.audit.answers.resting import resting
 from isthmus.governance.audit.answers.search import Query, Scan, oldest_first
 from isthmus.governance.audit.answers.sent import Recipient, count_sent
 from isthmus.governance.audit.files import Files
 from isthmus.governance.audit.reading.reader import Reader
+from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Journal, Place
 from unit.audit_reading_fixtures import START, Ticking, call, ended, write
@@ -121,6 +123,18 @@ def test_an_empty_log_has_nothing(tmp_path: Path) -> None:
     assert count_within(reader, Recipient("m", frozenset({"m"})), Span(datetime(2020, 1, 1, tzinfo=UTC)))[1] == range(0)
     with pytest.raises(NotFound):
         account(reader, "req_1")
+
+
+def test_what_was_changed_is_told_and_not_shown(tmp_path: Path) -> None:
+    reader = write(tmp_path, [event for i in range(200) for event in (call(i), ended(call(i)))])
+    bundle = bundle_path(tmp_path / "audit", 0)
+    bundle.write_bytes(bundle.read_bytes().replace(b'"finish":"stop"', b'"finish":"stoq"', 1))
+    found = account(reader, "req_0")
+    assert ([one.index for one in found.found], found.broken) == ([0], (1,))
+    counted, _ = count_within(reader, WHOM, Span(START))
+    assert (counted.broken, counted.tally.total.answered) == ((1,), 199)
+    assert newest_page(reader, Query(request=frozenset({"req_0"})), None, 10).broken == (1,)
+    assert oldest_page(reader, Query(request=frozenset({"req_0"})), 0, 10).broken == (1,)
 
 
 def test_work_is_broken_by_rests() -> None:

@@ -24,6 +24,7 @@ from isthmus.governance.audit.answers.pages import newest_page, oldest_page
 from isthmus.governance.audit.answers.search import FIELDS, Query, Scan, oldest_first, signed_size
 from isthmus.governance.audit.answers.sent import Recipient, recipient
 from isthmus.governance.audit.answers.story import tell
+from isthmus.governance.audit.reading.proven import proven
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.merkle import leaf_hash
 from isthmus.governance.audit.tree.storage import Storage
@@ -167,7 +168,7 @@ def _page(reader: Reader, asked: _Asked) -> Mapping[str, object]:
 
 
 def _entry(reader: Reader, index: int) -> Mapping[str, object]:
-    scan = Scan(islice(oldest_first(reader, index), 1))
+    scan = Scan(islice(oldest_first(reader, index), 1), genuine=proven(reader))
     for found in scan.find(Query()):
         line, leaf = found.entry.decode(), leaf_hash(found.entry).hex()
         return {"entry": found.event, "line": line, "leaf": leaf, "signed": signed_size(reader)}

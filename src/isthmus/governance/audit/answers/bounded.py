@@ -18,6 +18,7 @@ from isthmus.governance.audit.answers.pages import MOST_READ
 from isthmus.governance.audit.answers.resting import resting
 from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first
 from isthmus.governance.audit.answers.sent import Recipient, Sent, count, covered
+from isthmus.governance.audit.reading.proven import Proven, proven
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.entries import decode
 from isthmus.governance.audit.tree.layout import WIDTH
@@ -43,7 +44,7 @@ def account(reader: Reader, request: str, before: int | None = None, most: int =
     """Read back from entry ``before`` (default: the end) until the request is whole: at most ``most`` entries that are
     not its own in a row. Raises :class:`NotFound` where none of them is the request's, saying where to go on."""
     way = _Way(request, most)
-    scan = Scan(way.down(resting(newest_first(reader, before))))
+    scan = Scan(way.down(resting(newest_first(reader, before))), genuine=proven(reader))
     for one in scan.find(Query(request=frozenset({request}))):
         way.met(one)
     lowest = scan.last or 0
@@ -103,7 +104,8 @@ def count_within(reader: Reader, to: Recipient, span: Span, most: int = MOST_REA
             hint="Narrow it with `from` and `until`, or run `isthmus audit sent`, which reads all.",
             details={"entries": len(within)},
         )
-    return count(signed, Scan(resting(covered(reader, within))), to, span), within
+    genuine = Proven(reader.storage, signed.checkpoint)
+    return count(signed, Scan(resting(covered(reader, within)), genuine=genuine), to, span), within
 
 
 def _within(reader: Reader, size: int, span: Span) -> range:

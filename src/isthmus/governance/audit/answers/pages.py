@@ -7,6 +7,7 @@ from itertools import islice
 
 from isthmus.governance.audit.answers.resting import resting
 from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first, oldest_first
+from isthmus.governance.audit.reading.proven import proven
 from isthmus.governance.audit.reading.reader import Reader
 
 #: Entries that one page reads at most.
@@ -27,7 +28,7 @@ class Page:
 
 def oldest_page(reader: Reader, query: Query, start: int, limit: int) -> Page:
     """At most ``limit`` matches from entry ``start`` on. At the end of the log, ``next`` is the entry still to come."""
-    scan = Scan(resting(islice(oldest_first(reader, start), MOST_READ)))
+    scan = Scan(resting(islice(oldest_first(reader, start), MOST_READ)), genuine=proven(reader))
     found = tuple(islice(scan.find(query), limit))
     following = start if scan.last is None else scan.last + 1
     return _page(found, following, scan, limit)
@@ -35,7 +36,7 @@ def oldest_page(reader: Reader, query: Query, start: int, limit: int) -> Page:
 
 def newest_page(reader: Reader, query: Query, before: int | None, limit: int) -> Page:
     """At most ``limit`` matches below entry ``before`` (default: the end), the newest first."""
-    scan = Scan(resting(islice(newest_first(reader, before), MOST_READ)))
+    scan = Scan(resting(islice(newest_first(reader, before), MOST_READ)), genuine=proven(reader))
     found = tuple(islice(scan.find(query), limit))
     return _page(found, scan.last or 0, scan, limit)
 
