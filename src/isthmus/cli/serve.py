@@ -56,5 +56,6 @@ def _ready(url: str, settings: Settings, home: Home, address: Path) -> None:
     address.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf8")
     console = out()
     console.print(f"Isthmus answers at [bold]{url}/v1[/]  (home {home.path})")
+    console.print("Every decision goes into the log: isthmus audit list")
     if settings.server.authentication == "none":
         console.print("No key is asked for: only this machine can reach it.")
