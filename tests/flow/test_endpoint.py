@@ -184,9 +184,10 @@ def test_the_checkpoint_and_a_proof_are_served(world):
     ids=["empty", "half", "bytes", "deep", "no model", "no chat model", "n", "label", "purpose", "prompt", "body"],
 )
 def test_a_bad_request_is_told_what_is_wrong(world, body, status, code):
-    got, _, answer = chat(world, body)
+    got, headers, answer = chat(world, body)
     assert (got, answer["error"]["code"]) == (status, code)
     assert answer["error"]["isthmus"]["hint"]
+    assert answer["error"]["isthmus"]["request"] == headers["x-request-id"]
     assert "Traceback" not in json.dumps(answer)
 
 

@@ -196,6 +196,8 @@ def test_an_error_has_its_code_its_rule_and_what_to_do():
     error = openai_answer.error(PolicyDenied("No.", details={"rule": "confidential-stays-here"}))["error"]
     assert (error["code"], error["type"]) == ("policy_denied", "invalid_request_error")
     assert error["isthmus"]["rule"] == "confidential-stays-here"
+    assert "request" not in error["isthmus"]
+    assert openai_answer.error(PolicyDenied("No."), "req_1")["error"]["isthmus"]["request"] == "req_1"
     assert error["isthmus"]["hint"] in error["message"]
     assert openai_answer.error(IsthmusError("x"))["error"]["type"] == "server_error"
 

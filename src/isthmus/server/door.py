@@ -50,7 +50,7 @@ class Door:
         except http.ClientLeft:
             return
         except IsthmusError as error:
-            await http.send_error(send, error, [(b"x-request-id", id.encode())])
+            await http.send_error(send, error, request=id)
         except Exception:  # noqa: BLE001 - the boundary: a fault of ours must not show its traceback
             _log.exception("request %s failed in a way that nobody foresaw", id)
-            await http.send_error(send, IsthmusError("Isthmus failed."), [(b"x-request-id", id.encode())])
+            await http.send_error(send, IsthmusError("Isthmus failed."), request=id)

@@ -72,9 +72,11 @@ async def send(send: Send, status: int, payload: bytes, headers: Headers = ()) -
     await send({"type": "http.response.body", "body": payload})
 
 
-async def send_error(sender: Send, error: IsthmusError, headers: Headers = ()) -> None:
-    """An error in OpenAI's shape."""
-    await send(sender, error.status, msgspec.json.encode(openai_answer.error(error)), [*headers, *error_headers(error)])
+async def send_error(sender: Send, error: IsthmusError, headers: Headers = (), request: str = "") -> None:
+    """An error in OpenAI's shape; ``request`` is the request's id, where it has one."""
+    named = [*headers, (b"x-request-id", request.encode())] if request else headers
+    payload = msgspec.json.encode(openai_answer.error(error, request))
+    await send(sender, error.status, payload, [*named, *error_headers(error)])
 
 
 def error_headers(error: IsthmusError) -> list[tuple[bytes, bytes]]:

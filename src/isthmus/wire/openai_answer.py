@@ -44,8 +44,9 @@ def usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def error(error: IsthmusError) -> dict[str, Any]:
-    """OpenAI's error object, with our stable ``code``, the ``hint`` and the details beside the message."""
+def error(error: IsthmusError, request: str = "") -> dict[str, Any]:
+    """OpenAI's error object, with our stable ``code``, the ``hint`` and the details beside the message; and the
+    request's id, where it has one: by it the log tells what happened."""
     error = _public(error)
     kind = "invalid_request_error" if 400 <= error.status < 500 else "server_error"
     message = f"{error.message} {error.hint}".strip()
@@ -55,7 +56,7 @@ def error(error: IsthmusError) -> dict[str, Any]:
             "type": kind,
             "param": None,
             "code": error.code,
-            "isthmus": {"hint": error.hint, **error.details},
+            "isthmus": {"hint": error.hint, **error.details, **({"request": request} if request else {})},
         }
     }
 

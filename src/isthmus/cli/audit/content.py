@@ -14,8 +14,9 @@ from rich.console import Console
 
 from isthmus.cli.terminal import Config, Json, configuration, err, show, visible
 from isthmus.errors import InvalidRequest, NotFound
+from isthmus.governance.audit.answers.search import Query, Scan, oldest_first
 from isthmus.orchestration.disclosure import Trail, disclosed, trail
-from isthmus.orchestration.erasure import Erasure, reason
+from isthmus.orchestration.erasure import ERASED, Erasure, reason
 from isthmus.principals import operator
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def expire(config: Config = None, json: Json = False) -> None:
         )
     records = _with(config, lambda custody: custody.retention.expire())
     plain = {"records": records, "days": days}
-    show(plain, json, lambda console: console.print(f"{records} records older than {days} days are destroyed."))
+    show(
+        plain,
+        json,
+        lambda console: console.print(f"Destroyed: {_counted(records, 'record')} older than {_counted(days, 'day')}."),
+    )
 
 
 def erase(
@@ -86,7 +91,9 @@ def erase(
     """Destroy the keys of all that was kept of a subject, and the salts of its commitments. It cannot be undone."""
     subject, why = _plain(subject), _plain(why)
     if not yes:
-        _confirm(subject, json)
+        if json or not sys.stdin.isatty():
+            raise InvalidRequest("Erasing cannot be undone.", hint="Say --yes where nobody can be asked.")
+        _confirm(subject, *_with(config, lambda custody: asyncio.to_thread(_at_stake, custody, subject)))
     erased = _with(config, lambda custody: custody.erasures.erase(subject, by=operator(), why=why))
     show(erased.as_dict(), json, lambda console: _render_erased(console, erased))
 
@@ -122,12 +129,32 @@ def _with(config: Path | None, work: Callable[[Custody], Awaitable[_T]]) -> _T:
     return asyncio.run(run())
 
 
-def _confirm(subject: str, json: bool) -> None:
-    if json or not sys.stdin.isatty():
-        raise InvalidRequest("Erasing cannot be undone.", hint="Say --yes where nobody can be asked.")
-    err().print(f"This destroys what was kept of {subject}, for good. Its entries in the log stay.", markup=False)
+def _at_stake(custody: Custody, subject: str) -> tuple[int, int]:
+    """How many sealed records and how many requests' salts an erasure destroys. Raises :class:`NotFound`."""
+    standing = custody.vault.standing(subject)
+    if standing is None:
+        hint = "It is a key's id, not its name: see `isthmus keys list`."
+        raise NotFound(f"There is no subject {subject!r}.", hint=hint)
+    requests = set[object]()
+    for found in Scan(oldest_first(custody.reader())).all(Query(principal=frozenset({subject}))):
+        if found.event.get("type") == ERASED:
+            requests.clear()
+        elif found.event.get("principal") == subject:
+            requests.add(found.event.get("request"))
+    return standing.records, len(requests)
+
+
+def _confirm(subject: str, records: int, requests: int) -> None:
+    told = f"{_counted(records, 'sealed record')}, and the salts of {_counted(requests, 'request')}"
+    err().print(
+        f"{visible(subject)}: {told}. What is erased is gone for good; its entries in the log stay.", markup=False
+    )
     if not typer.confirm("Erase it?", err=True):
         raise InvalidRequest("Nothing was erased.", hint="Say yes to erase it.")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(text: str) -> str:
@@ -152,7 +179,8 @@ def _render(console: Console, found: Trail, kept: list[Kept]) -> None:
     for one in kept:
         if one.text is None:
             by = f" (entry {found.erased})" if one.state == "erased" and found.erased is not None else ""
-            console.print(f"{one.kind} to or from {one.model}: {one.state}{by}.", markup=False, style="dim")
+            way = "to" if one.kind == "prompt" else "from"
+            console.print(f"{one.kind} {way} {one.model}: {one.state}{by}.", markup=False, style="dim")
             continue
         stored = "" if one.stored is None else one.stored.strftime("%Y-%m-%d %H:%M:%S UTC")
         console.print(f"{one.kind}, {one.model}, kept {stored}", markup=False, style="bold")
@@ -167,7 +195,8 @@ def _verdict(plain: dict[str, object]) -> str:
     assert isinstance(made, list)
     matching = [str(one["entry"]) for one in made if one.get("matches")]
     if matching:
-        return f"The text is what entry {', '.join(matching)} commits to."
+        which = f"entry {matching[0]} commits" if len(matching) == 1 else f"entries {' and '.join(matching)} commit"
+        return f"The text is what {which} to."
     if plain["salt"] is None:
         gone = [str(one["erased"]) for one in made if one["erased"] is not None]
         return f"Its salt was destroyed (entry {gone[0]}): no text can be checked." if gone else "There is no salt."
@@ -177,7 +206,8 @@ def _verdict(plain: dict[str, object]) -> str:
 
 
 def _render_erased(console: Console, erased: Erasure) -> None:
-    console.print(f"{erased.subject} is erased: {erased.records} records (entry {erased.entry}).", markup=False)
+    records = _counted(erased.records, "record") if erased.records else "nothing that was kept was left"
+    console.print(f"{erased.subject} is erased: {records} (entry {erased.entry}).", markup=False)
     if erased.valid_key:
         console.print(
             f"The key itself goes on, and keeps its name; end it with: isthmus keys revoke {erased.subject}",

@@ -50,7 +50,7 @@ async def _stream(answer: Answer, include_usage: bool, send: Send) -> None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         last = b"".join(encoder.last(answer.facts)) + openai_answer.DONE
     except IsthmusError as error:
-        last = openai_answer.frame(openai_answer.error(error))
+        last = openai_answer.frame(openai_answer.error(error, answer.id))
     await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
