@@ -20,7 +20,7 @@ def example(state: Path) -> Iterator[str]:
     log = MemoryLog().grow("zero", "one", "two", "three", "four")
     fixed = Cosigner("witness.example/w1", key("witness"))
     state.mkdir()
-    (state / "logs").mkdir()
+    (state / "logs.json").write_text("{}", encoding="utf8")
     (state / "key").write_bytes(key("witness").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (state / "key").chmod(0o600)
     (state / "vkey").write_text(fixed.verifier.vkey, encoding="utf8")

@@ -300,15 +300,30 @@ def test_a_folder_is_one_witness_s(state: Path, held: WitnessState) -> None:
 def test_a_key_whose_logs_are_lost_cosigns_nothing(state: Path, held: WitnessState) -> None:
     """It could cosign a second tree."""
     held.cosigner()
-    (state / "logs").rmdir()
+    (state / "logs.json").unlink()
     with pytest.raises(ConfigInvalid, match="not whole"):
         held.cosigner()
 
 
+def test_a_running_witness_that_loses_its_logs_cosigns_nothing(state: Path, log: MemoryLog, witness: Witness) -> None:
+    witness.add_checkpoint(log.submission(0))
+    (state / "logs.json").unlink()
+    with pytest.raises(AuditUnavailable, match="damaged"):
+        witness.add_checkpoint(log.submission(0))
+
+
+def test_a_witness_that_cosigned_does_not_begin_again(state: Path, log: MemoryLog) -> None:
+    with witness_in(state) as witness:
+        assert witness.add_checkpoint(log.submission(0)).status == 200
+    (state / "vkey").unlink()
+    with pytest.raises(ConfigInvalid, match="not whole"), witness_in(state):
+        pass
+
+
 def test_damaged_state_cosigns_nothing(state: Path, log: MemoryLog, witness: Witness) -> None:
     witness.add_checkpoint(log.submission(0))
-    (file,) = (state / "logs").iterdir()
-    for damage in (b"", b"{}", b"[]", file.read_bytes()[:-20], file.read_bytes().replace(b"example.org", b"", 1)[:90]):
+    file = state / "logs.json"
+    for damage in (b"", b"[]", file.read_bytes()[:-20], file.read_bytes().replace(b"example.org", b"", 1)[:90]):
         file.write_bytes(damage)
         with pytest.raises(AuditUnavailable, match="damaged"):
             witness.add_checkpoint(log.submission(7))

@@ -4,11 +4,12 @@
 
     key             Ed25519, PKCS #8 in PEM, mode 600
     vkey            its public form
-    logs/HASH       JSON for a log: the note cosigned last, and the rotations of its key; HASH = SHA-256(origin)
+    logs.json       for each log, by its origin: the note cosigned last, and the rotations of its key
     evidence/…      two notes that a log signed and that contradict each other
 
-Whoever loses ``logs`` and keeps ``key`` could cosign a second tree: a witness whose state is lost begins anew, with a
-new key, in an empty folder. So both are in one place, and one without the other is refused.
+Whoever loses ``logs.json`` and keeps ``key`` could cosign a second tree: a witness whose state is lost begins anew,
+with a new key, in an empty folder. So all logs are in one file, made before the key, and one without the other is
+refused.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isthmus.errors import AuditUnavailable, ConfigInvalid, VerificationFailed
 from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
@@ -69,40 +72,46 @@ class WitnessState:
 
         Raises :class:`ConfigInvalid` where the folder belongs to a witness of another name, or is only half there.
         """
-        key, vkey, logs = self._folder / "key", self._folder / "vkey", self._folder / "logs"
+        vkey = self._folder / "vkey"
         if not vkey.exists():
-            make_folders(self._files, logs.absolute())
-            own = Cosigner(name or f"isthmus.local/witness-{secrets.token_hex(4)}", make_key(key, self._files))
-            replace(self._files, vkey, f"{own.verifier.vkey}\n".encode())
-            sync_folder(self._files, self._folder)
-            return own
+            return self._begin(name)
         known = CosignatureVerifier.parse(vkey.read_text(encoding="utf8"))
         if name not in (None, known.name):
             raise ConfigInvalid(f"This witness is called {known.name!r}, not {name!r}.", hint="Leave --name out.")
-        own = Cosigner(known.name, load_key(key))
-        if own.verifier != known or not logs.is_dir():
-            raise ConfigInvalid(
-                f"The state in {self._folder} is not whole.", hint="Begin a new witness, in an empty folder."
-            )
+        own = Cosigner(known.name, load_key(self._folder / "key"))
+        if own.verifier != known or not self._logs.exists():
+            raise self._not_whole()
         return own
+
+    def _begin(self, name: str | None) -> Cosigner:
+        """A new witness; one whose beginning died is begun again, unless it cosigned already."""
+        if self._logs.exists() and self._read():
+            raise self._not_whole()
+        name = name or f"isthmus.local/witness-{secrets.token_hex(4)}"
+        self._write({})
+        own = Cosigner(name, make_key(self._folder / "key", self._files))
+        replace(self._files, self._folder / "vkey", f"{own.verifier.vkey}\n".encode())
+        sync_folder(self._files, self._folder)
+        return own
+
+    def _not_whole(self) -> ConfigInvalid:
+        return ConfigInvalid(
+            f"The state in {self._folder} is not whole.", hint="Begin a new witness, in an empty folder."
+        )
 
     def of(self, origin: str) -> Seen:
         """The log as it was seen last. Raises :class:`AuditUnavailable` where that is damaged: nothing is guessed."""
-        try:
-            plain = json.loads(self._file(origin).read_bytes())
-            return Seen.of(plain["note"], tuple(plain["rotations"]))
-        except FileNotFoundError:
+        plain = self._read().get(origin)
+        if plain is None:
             return Seen()
-        except (ValueError, KeyError, TypeError, VerificationFailed) as error:
-            raise AuditUnavailable(
-                f"The witness's state of {origin} is damaged.", hint="Begin a new witness, in an empty folder."
-            ) from error
+        try:
+            return Seen.of(plain["note"], tuple(plain["rotations"]))
+        except (KeyError, TypeError, VerificationFailed) as error:
+            raise self._damaged() from error
 
     def put(self, origin: str, seen: Seen) -> None:
         """Durable on return."""
-        plain = {"origin": origin, "note": seen.note, "rotations": seen.rotations}
-        replace(self._files, self._file(origin), json.dumps(plain, ensure_ascii=False).encode())
-        sync_folder(self._files, self._folder / "logs")
+        self._write({**self._read(), origin: {"note": seen.note, "rotations": seen.rotations}})
 
     def keep_evidence(self, origin: str, seen: Seen, note: str) -> None:
         """Two checkpoints of one size that the log signed: anybody can see from them that it is not honest. The first
@@ -112,8 +121,25 @@ class WitnessState:
             make_folders(self._files, path.parent.absolute())
             replace(self._files, path, f"{seen.note}\n{note}".encode())
 
-    def _file(self, origin: str) -> Path:
-        return self._folder / "logs" / _hash(origin)
+    @property
+    def _logs(self) -> Path:
+        return self._folder / "logs.json"
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            plain = json.loads(self._logs.read_bytes())
+        except (FileNotFoundError, ValueError) as error:
+            raise self._damaged() from error
+        if not isinstance(plain, dict):
+            raise self._damaged()
+        return plain
+
+    def _write(self, plain: Mapping[str, object]) -> None:
+        replace(self._files, self._logs, json.dumps(plain, ensure_ascii=False).encode())
+        sync_folder(self._files, self._folder)
+
+    def _damaged(self) -> AuditUnavailable:
+        return AuditUnavailable("The witness's state is damaged.", hint="Begin a new witness, in an empty folder.")
 
 
 def _hash(origin: str) -> str:
