@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from flow.conftest import World
 from flow.test_vault_flow import fresh, kept  # noqa: F401  fixtures
@@ -37,5 +42,29 @@ def test_content_lies_beside_its_evidence(kept: World, tmp_path: Path) -> None: 
     assert {entry["request"] for entry in opened} == set(texts)
     assert {entry["why"] for entry in opened} == {"a complaint"}
     story = kept.site.run("audit", "show", requests[0])
-    assert [entry["type"] for entry in story["entries"]] == ["intent", "outcome", "content.opened"]
+    assert [entry["type"] for entry in story["entries"]] == [
+        "intent", "outcome", "content.opened", "content.disclosed",
+    ]  # fmt: skip
     assert story["end"] == "answered by closed/frontier"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="NEEDS openssl, which is not installed")
+def test_a_stranger_checks_the_content(kept: World, tmp_path: Path) -> None:  # noqa: F811
+    kept.ask("What does the lamp burn?", model="closed/frontier")
+    folder, vkey = tmp_path / "evidence", kept.site.home / "audit" / "vkey"
+    told = kept.site.run("audit", "sent", "--to", "closed/frontier", "--out", str(folder), "--content", "a dispute")
+
+    def check() -> subprocess.CompletedProcess[str]:
+        page = [sys.executable, "-I", folder / "verify_evidence.py", folder, vkey]
+        return subprocess.run(page, capture_output=True, text=True, check=False, timeout=60)
+
+    done = check()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"content/: {2 * told['kept']} texts: as committed to" in done.stdout
+    last = max((folder / "content").iterdir(), key=lambda file: int(file.stem))
+    text = last.read_text(encoding="utf8")
+    assert "What does the lamp burn?" in text
+    last.write_text(text.replace("What does the lamp burn?", "What does the lamp cost?"), encoding="utf8")
+    done = check()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the prompt is not what was committed to" in done.stderr

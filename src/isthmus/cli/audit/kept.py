@@ -48,18 +48,22 @@ def sealed(reader: Reader, answer: Sent) -> dict[str, Sealed]:
 
 
 async def open_all(custody: Custody, found: Mapping[str, Sealed], why: str, folder: Path) -> int:
-    """Write what is still kept into ``folder``, a file a request, for its owner alone. Returns how many were opened.
+    """Write what is still kept into ``folder``, a file a request, for its owner alone: with the salt, by which a
+    stranger checks it against the log's commitments. Returns how many were opened.
 
     What cannot be recorded is not opened: raises :class:`isthmus.errors.AuditUnavailable`.
     """
     opened = 0
     for request, told in found.items():
         kept = [one for one in custody.vault.opened(request) if told.covers(one)]
+        salt = None
         if any(one.state == "kept" for one in kept):
-            event = {"type": "content.opened", "request": request, "by": operator(), "why": why}
-            await custody.log.append(event, flush=True)
+            for event in ({"type": "content.opened", "why": why}, {"type": "content.disclosed"}):
+                await custody.log.append({**event, "request": request, "by": operator()}, flush=True)
+            salt = custody.vault.salt(kept[0].subject, request)
             opened += 1
-        _write(folder / f"{told.first}.json", {"request": request, "contents": _plain(kept, told)})
+        plain = {"request": request, "salt": salt and salt.hex(), "contents": _plain(kept, told)}
+        _write(folder / f"{told.first}.json", plain)
     return opened
 
 
