@@ -65,6 +65,7 @@ def test_an_auditor_finds_what_the_command_finds(world: World, asked: str, filte
     known = world.site.run("audit", "search", *options)["entries"]
     status, told = get(world, "entries", limit=1000, **{f"{name}_": value for name, value in filters.items()})
     assert (status, told["entries"], told["complete"]) == (200, known[::-1], True)
+    assert told["unknown"] == ({"principal": ["nobody"]} if "principal" in filters else {})
 
 
 def test_pages_up_and_down_tell_every_entry_once(world: World, asked: str) -> None:

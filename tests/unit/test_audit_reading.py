@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
+from isthmus.governance.audit.answers.bounded import account
 from isthmus.governance.audit.answers.moments import Span, moment, span
 from isthmus.governance.audit.answers.naming import requests_like, slip, unknown
 from isthmus.governance.audit.answers.pages import MOST_READ, newest_page, oldest_page
@@ -154,6 +155,13 @@ def test_what_was_kept_says_what_became_of_it(tmp_path: Path, later: dict[str, A
     one = story(tmp_path, intent, ended(intent, kept=True), later)
     assert told(one)["kept"] == [f"the text that was sent, sealed{fate}", f"the answer, sealed{fate}"]
     assert {step.index for step in one.steps} == {0, 1}, "what became of it is no step of the request"
+
+
+def test_the_bounded_story_says_it_too(tmp_path: Path) -> None:
+    intent = call(1, kept=True)
+    reader = write(tmp_path, [intent, ended(intent), {"type": "subject.erased", "subject": "key_1"}, call(2)])
+    found = account(reader, "req_1")
+    assert ([one.index for one in found.found], [one.index for one in found.later]) == ([0, 1], [2])
 
 
 def test_an_erasure_from_before_destroyed_nothing_of_it(tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from isthmus.cards import Card
-from isthmus.errors import InvalidRequest, NotFound, VerificationFailed
+from isthmus.errors import InvalidRequest, NotFound
 from isthmus.governance.audit.answers.bounded import account, count_within
 from isthmus.governance.audit.answers.moments import Span, span
+from isthmus.governance.audit.answers.naming import unknown
 from isthmus.governance.audit.answers.pages import newest_page, oldest_page
+from isthmus.governance.audit.answers.resting import resting
 from isthmus.governance.audit.answers.search import FIELDS, Query, Scan, oldest_first, signed_size
 from isthmus.governance.audit.answers.sent import Recipient, recipient
 from isthmus.governance.audit.answers.story import tell
-from isthmus.governance.audit.reading.proven import proven
+from isthmus.governance.audit.reading.proven import not_signed, proven
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.merkle import leaf_hash
 from isthmus.governance.audit.tree.storage import Storage
@@ -157,23 +159,27 @@ def _page(reader: Reader, asked: _Asked) -> Mapping[str, object]:
     else:
         page = newest_page(reader, query, before, limit or _USUAL)
         following = None if page.complete else {"before_entry": page.next}
+    whole = page.complete and before is None and not start
+    slips = unknown(resting(oldest_first(reader)), query) if whole and not page.found else {}
     return {
         "entries": [found.event for found in page.found],
         "next": following,
         "complete": page.complete,
         "read": page.read,
         "broken": list(page.broken),
+        "unknown": slips,
         "signed": signed_size(reader),
     }
 
 
 def _entry(reader: Reader, index: int) -> Mapping[str, object]:
-    scan = Scan(islice(oldest_first(reader, index), 1), genuine=proven(reader))
+    genuine = proven(reader)
+    scan = Scan(islice(oldest_first(reader, index), 1), genuine=genuine)
     for found in scan.find(Query()):
         line, leaf = found.entry.decode(), leaf_hash(found.entry).hex()
-        return {"entry": found.event, "line": line, "leaf": leaf, "signed": signed_size(reader)}
+        return {"entry": found.event, "line": line, "leaf": leaf, "signed": genuine.size}
     if scan.broken:
-        raise VerificationFailed(f"Entry {index} is no entry of this place.", details={"index": index})
+        raise not_signed(index, genuine.size)
     raise NotFound(f"The log has no entry {index}.")
 
 
@@ -183,7 +189,7 @@ def _story(reader: Reader, request: str, before: int | None) -> Mapping[str, obj
     return {
         "request": request,
         "entries": entries,
-        **tell(request, found.found).as_dict(),
+        **tell(request, found.found, found.later).as_dict(),
         "complete": found.complete,
         "next": None if found.complete else {"before_entry": found.next},
         "broken": found.broken,

@@ -16,8 +16,9 @@ from isthmus.governance.audit.answers import facts
 from isthmus.governance.audit.answers.moments import Span
 from isthmus.governance.audit.answers.pages import MOST_READ
 from isthmus.governance.audit.answers.resting import resting
-from isthmus.governance.audit.answers.search import Found, Query, Scan, newest_first
+from isthmus.governance.audit.answers.search import Found, Scan, newest_first
 from isthmus.governance.audit.answers.sent import Recipient, Sent, count, covered
+from isthmus.governance.audit.answers.story import About
 from isthmus.governance.audit.reading.proven import Proven, proven
 from isthmus.governance.audit.reading.reader import Reader
 from isthmus.governance.audit.tree.entries import decode
@@ -31,10 +32,11 @@ _OWN = _FIRST | {"outcome", "failed"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The entries of a request in the log's order. ``next`` is the lowest entry that was read; ``complete`` says that
-    nothing of the request is below it."""
+    """The entries of a request in the log's order, and ``later`` ones that say what became of what was kept. ``next``
+    is the lowest entry that was read; ``complete`` says that nothing of the request is below it."""
 
     found: tuple[Found, ...]
+    later: tuple[Found, ...]
     next: int
     complete: bool
     broken: tuple[int, ...]
@@ -45,8 +47,12 @@ def account(reader: Reader, request: str, before: int | None = None, most: int =
     not its own in a row. Raises :class:`NotFound` where none of them is the request's, saying where to go on."""
     way = _Way(request, most)
     scan = Scan(way.down(resting(newest_first(reader, before))), genuine=proven(reader))
-    for one in scan.find(Query(request=frozenset({request}))):
-        way.met(one)
+    about, later = About(request), list[Found]()
+    for one in scan.find(about):
+        if about.owns(one.event):
+            way.met(one)
+        else:
+            later.append(one)
     lowest = scan.last or 0
     if not way.found and lowest:
         raise NotFound(
@@ -56,7 +62,7 @@ def account(reader: Reader, request: str, before: int | None = None, most: int =
         )
     if not way.found:
         raise NotFound("The log has no entry of this request.")
-    return Account(tuple(way.found[::-1]), lowest, way.whole or not lowest, tuple(scan.broken))
+    return Account(tuple(way.found[::-1]), tuple(later[::-1]), lowest, way.whole or not lowest, tuple(scan.broken))
 
 
 class _Way:

@@ -60,8 +60,12 @@ class About:
 
     request: str
 
+    def owns(self, event: Event) -> bool:
+        """Whether the entry is the request's own, and not one that says what became of anything that was kept."""
+        return self.request in facts.requests(event)
+
     def matches(self, event: Event) -> bool:
-        return self.request in facts.requests(event) or facts.text(event, "type") in (_ERASED, _EXPIRED)
+        return self.owns(event) or facts.text(event, "type") in (_ERASED, _EXPIRED)
 
     def may_match(self) -> Callable[[bytes], bool]:
         marks = (spell(self.request), spell(_ERASED), spell(_EXPIRED))
@@ -71,7 +75,7 @@ class About:
         """The request's own entries, and the others."""
         own, others = list[Found](), list[Found]()
         for one in found:
-            (own if self.request in facts.requests(one.event) else others).append(one)
+            (own if self.owns(one.event) else others).append(one)
         return own, others
 
 
