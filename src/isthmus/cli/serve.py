@@ -31,7 +31,9 @@ def serve(
     """Start the endpoint and serve until Ctrl+C."""
     from isthmus.server.run import serve as run  # here, so that its imports cost the other commands nothing
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err())])
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=err(), show_path=False)]
+    )
     settings, home = configuration(config)
     settings = _listening(settings, host, port)
     address = home.path / "run" / "server.json"

@@ -46,13 +46,14 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check every entry against the log's signed checkpoint, and against what you kept."""
+    named = [key(given, CosignatureVerifier.parse) for given in witness or ()]
     reader = open_log(config, vkey)
     older = [_opened(reader, path) for path in checkpoint or ()]
     older += [verify_receipt(reader, _receipt(path)) for path in receipt or ()]
     witnesses = []
-    if witness:
+    if named:
         cosigned = open_witnessed(config).note()
-        witnesses = [_cosigned(cosigned, key(given, CosignatureVerifier.parse)) for given in witness]
+        witnesses = [_cosigned(cosigned, one) for one in named]
         older.append(reader.open(cosigned))
     with _watched("checking", json) as told:
         verified = check(reader, older, told)

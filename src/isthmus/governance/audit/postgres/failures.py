@@ -43,7 +43,10 @@ _KNOWN: tuple[tuple[type[psycopg.Error], str, str], ...] = (
 )
 #: What to do where entries that were signed for are missing.
 WENT_BACK = "It was restored, or a standby that was behind took over. Bring back the entries; docs/audit-postgres.md."
-_GONE = ("The audit database cannot be reached, or did not answer.", "The log goes on by itself once it is back.")
+_GONE = (
+    "The audit database cannot be reached, or did not answer.",
+    "Look whether it runs, and at audit.database. A server that runs goes on by itself once it is back.",
+)
 
 
 def unavailable(error: Exception) -> AuditUnavailable:
