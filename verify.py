@@ -1,15 +1,15 @@
-"""Check an export of an Isthmus audit log, trusting nothing of Isthmus: this page, Python and openssl are all it takes.
-Usage: python3 verify.py EXPORT VKEY [OLDER-CHECKPOINT ...] [--receipt RECEIPT.json] [--witness VKEY]
-VKEY is the log's public key (a file, or its text). Keep it, and older checkpoints, where the log's operator cannot
-change them: then nothing before them was changed unseen. Exit code: 0 it holds, 1 otherwise."""
+"""Check an export of an Isthmus audit log, trusting nothing of Isthmus: this page, Python and openssl 3 will do.
+Usage: python3 -I verify.py EXPORT VKEY [OLDER-CHECKPOINT ...] [--receipt FILE] [--witness VKEY]
+VKEY is the log's public key (a file, or its text). Keep it, and older checkpoints or receipts (or whole answers), where
+the log's operator cannot change them. Exit code: 0 it holds, 1 it does not, 2 nothing was checked."""
 
 # fmt: off
-# ruff: noqa: E401, I001, S603, SIM905, T201
-import base64, hashlib, json, subprocess, sys, tempfile
+# ruff: noqa: E401, I001, S603, S605, S607, SIM905, T201
+import base64, hashlib, json, re, subprocess, sys, tempfile, typing
 from pathlib import Path
 
-def need(holds: bool, otherwise: str) -> None:
-    return None if holds else sys.exit(f"FAILED: {otherwise}")
+def need(holds: object, why: str, code: int = 1) -> None:
+    return None if holds else sys.exit(sys.stderr.write(f"{('FAILED', 'NOT CHECKED')[code - 1]}: {why}\n") and code)
 
 def root(h: list[bytes]) -> bytes:  # RFC 6962 section 2.1: split at the largest power of two below the size
     k = 1 << (len(h) - 1).bit_length() >> 1
@@ -50,14 +50,27 @@ def tile(folder: Path, n: int) -> bytes:  # c2sp.org/tlog-tiles: tile 1234067 is
     files = (path, *sorted(path.with_suffix(".p").glob("*"), key=lambda part: -int(part.name)))
     return next((file.read_bytes() for file in files if file.is_file()), b"")
 
-def main(export: Path, vkey: str, kept: list[str], witnesses: list[str]) -> None:
+def what(given: str) -> tuple[str, typing.Any]:  # a log's (A) or witness's (B) key, or (-) a checkpoint, or a receipt
+    text = Path(given).read_text("utf8", "replace").strip() if Path(given).is_file() else given
+    if key := re.fullmatch(r"[^+\s]+\+[0-9a-f]{8}\+(A[Q-Za-f]|B[A-P])[A-Za-z0-9+/]{42}", text):
+        return key[1][0], text
+    found = re.findall(r'\{[^{}]*"checkpoint":[^{}]*\}', text)  # a receipt may be within the answer that it came with
+    one = json.loads(found[-1]) if found else {"checkpoint": text}
+    need("\n\n— " in str(one["checkpoint"]), f"{given[:99]!a} is no file with a key, a checkpoint or a receipt", 2)
+    return "-", one
+
+def main(folder: str = "", *given: str) -> None:
+    need(re.match("OpenSSL [3-9]", v := subprocess.getoutput("openssl version")), f"openssl 3 is needed, not {v!a}", 2)
+    found, export = [what(one) for one in given if one not in ("--receipt", "--witness", "--help")], Path(folder)
+    vkeys, witnesses, kept = ([one for kind, one in found if kind == wanted] for wanted in "AB-")
+    need(len(vkeys) == 1 and len(witnesses) == given.count("--witness"), f"one key of a log is needed\n{__doc__}", 2)
+    need(not (export / "checkpoint.alternate").exists(), f"{folder} is a log in use: ask for an export of it", 2)
     rotations = [file.read_text("utf8") for file in sorted(export.glob("rotation/*"), key=lambda file: int(file.name))]
     cosigned = [(export / "witnessed").read_text("utf8") for _ in witnesses]
-    need(not (lacks := [key for key in witnesses if not signed(cosigned[0], key)]), f"it is not cosigned by {lacks}")
-    notes = [json.loads(text)["checkpoint"] if text.startswith("{") else text for text in kept]
-    keys, texts = all_keys(rotations, vkey), [(export / "checkpoint").read_text("utf8"), *cosigned, *rotations, *notes]
-    tops = [checkpoint(note, keys) for note in texts]
-    leaves: list[bytes] = []
+    need(all(signed(cosigned[0], one) for one in witnesses), f"it is not cosigned by {' and '.join(witnesses)!a}")
+    keys, notes = all_keys(rotations, vkeys[0]), [one["checkpoint"] for one in kept]
+    texts = [(export / "checkpoint").read_text("utf8"), *cosigned, *rotations, *notes]
+    tops, leaves = [checkpoint(note, keys) for note in texts], list[bytes]()
     while len(leaves) % 256 == 0 and (data := tile(export / "tile/entries", len(leaves) // 256)):
         hashes = tile(export / "tile/0", len(leaves) // 256)
         while data:  # every entry: it is in its place, with the hash that the log keeps for it
@@ -68,14 +81,15 @@ def main(export: Path, vkey: str, kept: list[str], witnesses: list[str]) -> None
             data = data[end:]
     need(len(leaves) == tops[0][0], f"there are {len(leaves)} entries, and {tops[0][0]} were signed for")
     for size, top in sorted(set(tops)):  # every checkpoint: the entries lead to it
+        need(size <= len(leaves), f"the export has {len(leaves)} entries, what you kept {size}: it is older, or was "
+                                  "cut; ask for one made today")
         need(root(leaves[:size]) == top, f"an entry before {size} was changed, or is gone, since {size} were signed")
-    for one in (json.loads(text) for text in kept if text.startswith("{")):
-        need(leaves[one["index"]].hex() == one["leaf"], f"entry {one['index']} is not the one of the receipt")
-    print(f"OK: {len(leaves)} entries, {len(kept)} kept checkpoints or receipts, the same log")
-    print(*(f"The first {tops[1][0]} were cosigned by {key}\n" for key in witnesses), sep="", end="")
+    for one, i in ((one, one["index"]) for one in kept if "index" in one):
+        need(leaves[i:i + 1] == [bytes.fromhex(one["leaf"])], f"entry {i} is not the one of the receipt")
+    print(f"OK: {len(leaves)} entries,", f"{len(kept)} kept checkpoints or receipts, the same log" if kept or witnesses
+          else "signed by the key; nothing that you kept was compared, so a rewritten log would pass too")
+    print(*(f"The first {tops[1][0]} were cosigned by {one}\n" for one in witnesses), sep="", end="")
 if __name__ == "__main__":
-    sys.excepthook = lambda _, error, __: print(f"FAILED: not what an export holds: {error!r}", file=sys.stderr)
-    need(len(sys.argv) > 2, __doc__ or "")
-    key, *given = (Path(arg).read_text("utf8").strip() if Path(arg).is_file() else arg for arg in sys.argv[2:])
-    kept = [text for text in given if "\n" in text or text.startswith("{")]  # the others are witnesses' keys
-    main(Path(sys.argv[1]), key, kept, [text for text in given if text not in (*kept, "--receipt", "--witness")])
+    sys.excepthook = lambda _, error, __: need(False, f"it cannot be read: {error}" if isinstance(error, OSError) else
+        f"not what an export holds: {ascii(error)[:300]}", 2 if isinstance(error, OSError) else 1)
+    main(*sys.argv[1:])

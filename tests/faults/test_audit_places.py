@@ -22,6 +22,7 @@ from isthmus.governance.audit.tree.layout import bundle_path
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.log import Log
+from isthmus.governance.audit.writing.sequencer import record
 
 EVENT = {"type": "t"}
 
@@ -116,7 +117,7 @@ async def test_a_copy_in_its_place_does_not_let_two_write_at_once(tmp_path: Path
     blocked.exception()
     await works_by_itself(opened)
     await opened.append(EVENT, flush=True)
-    other.record(EVENT)
+    record(other, EVENT)
     other.close()
     await opened.stop()
     entries = [json.loads(entry)["seq"] for entry in told(tmp_path)]
@@ -133,7 +134,7 @@ async def test_a_copy_in_the_place_of_the_last_bundle_does_not_fork_the_log(tmp_
     bundle.rename(tmp_path / "moved")
     shutil.copy(tmp_path / "moved", bundle)
     other = Journal(place(tmp_path), SteppingClock().now, Files())
-    assert other.record({"type": "other"}) == 1
+    assert record(other, {"type": "other"}) == 1
     other.close()
     with pytest.raises(AuditUnavailable, match="lost entries"):
         await opened.append(EVENT, flush=True)

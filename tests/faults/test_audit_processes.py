@@ -22,6 +22,7 @@ from isthmus.governance.audit.reading.verification import verify
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.lock import Lock
+from isthmus.governance.audit.writing.sequencer import record
 
 HERE = Path(__file__).parent
 CHILD = HERE / "audit_writer.py"
@@ -83,7 +84,7 @@ def test_a_writer_goes_on_while_others_beside_it_are_killed(tmp_path: Path) -> N
     assert len(lines) > 5
     assert_recorded(tmp_path, pairs + lines)
     again = Journal(place(tmp_path), SteppingClock().now, Files())
-    again.record({"type": "afterwards"})
+    record(again, {"type": "afterwards"})
     again.close()
     assert check(tmp_path).pending == 0
 
@@ -100,9 +101,9 @@ async def test_a_command_writes_while_the_server_has_the_log_open(tmp_path: Path
     server = log(tmp_path)
     await server.append({"type": "server"}, flush=True)
     command = Journal(place(tmp_path), SteppingClock().now, Files())
-    assert command.record({"type": "key.created"}) == 1
+    assert record(command, {"type": "key.created"}) == 1
     assert await server.append({"type": "server"}, flush=True) == 2
-    assert command.record({"type": "key.revoked"}) == 3
+    assert record(command, {"type": "key.revoked"}) == 3
     command.close()
     receipt = await server.receipt(3)  # of an entry that another process wrote
     assert receipt.size == 4
@@ -113,8 +114,8 @@ async def test_a_command_writes_while_the_server_has_the_log_open(tmp_path: Path
 def test_a_command_is_told_what_cannot_be_recorded(tmp_path: Path) -> None:
     command = Journal(place(tmp_path), SteppingClock().now, Files())
     with pytest.raises(AuditUnavailable, match="cannot be recorded"):
-        command.record({"type": object()})
-    assert command.record({"type": "fine"}) == 0
+        record(command, {"type": object()})
+    assert record(command, {"type": "fine"}) == 0
     command.close()
 
 

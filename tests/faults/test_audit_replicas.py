@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -25,6 +25,7 @@ from isthmus.errors import AuditUnavailable
 from isthmus.governance.audit.postgres.sequencer import DatabaseSequencer
 from isthmus.governance.audit.postgres.storage import Rows
 from isthmus.governance.audit.reading.reader import Signed
+from isthmus.governance.audit.writing.sequencer import record
 from postgres_server import FAST, Postgres, postgres
 
 Start: TypeAlias = "Callable[..., Writer]"
@@ -209,15 +210,16 @@ def test_a_replica_that_hangs_in_its_turn_loses_it(tmp_path: Path, dsn: str, sta
     hanging = start(tmp_path / "a", dsn, "hanging", hang_at=40)
     hanging.wait_for(5)
     other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.3)
-    other.commit([], flush=True)
+    with suppress(AuditUnavailable):  # where the other hangs already, its turn is not over yet
+        other.commit([], flush=True)
     os.waitid(os.P_PID, hanging.process.pid, os.WSTOPPED | os.WNOWAIT)
     with pytest.raises(AuditUnavailable, match="turn of the audit log for too long"):
-        other.record({"type": "other"})
+        record(other, {"type": "other"})
     with psycopg.connect(dsn, autocommit=True) as connection:
         lock = "SELECT FROM pg_locks WHERE locktype = 'advisory'"
         while connection.execute(lock).fetchall():  # its own patience is 2 s
             time.sleep(0.05)
-    index = other.record({"type": "other"})
+    index = record(other, {"type": "other"})
     hanging.process.send_signal(signal.SIGCONT)
     hanging.wait_for(len(hanging.lines) + 10)
     hanging.end(signal.SIGKILL)
@@ -248,12 +250,12 @@ def stopped(*pids: int) -> Iterator[None]:
 
 def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, dsn: str) -> None:
     writer = sequencer(place(tmp_path, dsn), patience=0.4)
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     began = time.monotonic()
     with stopped(*backends(dsn)), pytest.raises(AuditUnavailable, match="cannot be reached, or did not answer"):
-        writer.record({"type": "t"})
+        record(writer, {"type": "t"})
     assert time.monotonic() - began < 5
-    assert writer.record({"type": "t"}) >= 1
+    assert record(writer, {"type": "t"}) >= 1
     writer.close()
 
 
@@ -263,14 +265,14 @@ def test_a_server_that_hangs_while_the_log_is_read_again_is_given_up(tmp_path: P
     first = sequencer(place(tmp_path / "a", dsn))
     first.commit([{"type": "t"} for _ in range(600)], flush=True)
     writer = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"), patience=0.4)
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     first.commit([{"type": "t"} for _ in range(1100)], flush=True)  # more than a turn reads: tiles are needed
-    (pid,) = backends(dsn, "query LIKE 'SELECT hashes %'")
+    (pid,) = backends(dsn, "query LIKE 'SELECT%'")
     began = time.monotonic()
     with stopped(pid), pytest.raises(AuditUnavailable, match="cannot be reached"):
-        writer.record({"type": "t"})
+        record(writer, {"type": "t"})
     assert time.monotonic() - began < 5
-    assert writer.record({"type": "t"}) == 1701
+    assert record(writer, {"type": "t"}) == 1701
     for one in (first, writer):
         one.close()
     check(dsn)
@@ -284,12 +286,12 @@ def test_a_server_that_hangs_once_it_is_connected_is_given_up(tmp_path: Path, ds
         cutter.hangs = True
         began = time.monotonic()
         with pytest.raises(AuditUnavailable, match="did not answer"):
-            writer.record({"type": "t"})
+            record(writer, {"type": "t"})
         with pytest.raises(OSError, match="cannot be reached"):
             rows.vkey()
         assert time.monotonic() - began < 5
         cutter.hangs = False
-        assert writer.record({"type": "t"}) == 0
+        assert record(writer, {"type": "t"}) == 0
         assert rows.vkey()
         writer.close()
         rows.close()
@@ -298,7 +300,7 @@ def test_a_server_that_hangs_once_it_is_connected_is_given_up(tmp_path: Path, ds
 @pytest.mark.timeout(60)
 def test_a_reader_whose_server_hangs_is_told(tmp_path: Path, dsn: str) -> None:
     writer, rows = sequencer(place(tmp_path, dsn)), Rows(dsn, patience=0.4)
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     assert rows.bundle(0)
     (pid,) = backends(dsn, "query LIKE 'SELECT entry %'")
     began = time.monotonic()
@@ -316,7 +318,7 @@ def test_a_database_that_is_gone_is_complained_of_once(
     """Readers ask again and again; the log says it once, and again once it has worked in between."""
     dsn = durable.dsn(durable.database())
     writer, rows = sequencer(place(tmp_path, dsn)), Rows(dsn)
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     for _ in range(2):
         assert rows.vkey()
         durable.stop()
@@ -336,7 +338,7 @@ def test_a_commit_that_its_standby_does_not_confirm_is_not_told(tmp_path: Path) 
     with postgres({"fsync": "off"}) as server:
         dsn = server.dsn(server.database())
         writer = sequencer(place(tmp_path, dsn), patience=0.5)
-        writer.record({"type": "t"})
+        record(writer, {"type": "t"})
         server.ask("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
         server.ask("SELECT pg_reload_conf()")
         before = _until_it_fails(writer, "did not answer")  # until then the server has not read it
@@ -346,12 +348,12 @@ def test_a_commit_that_its_standby_does_not_confirm_is_not_told(tmp_path: Path) 
         cancelling = threading.Timer(0.4, server.ask, [cancel])
         cancelling.start()
         with pytest.raises(AuditUnavailable, match="did not answer"):
-            writer.record({"type": "t"})
+            record(writer, {"type": "t"})
         cancelling.join()
         server.ask("ALTER SYSTEM RESET synchronous_standby_names")
         server.ask("SELECT pg_reload_conf()")
         server.ask("CREATE TABLE confirmed ()")  # waits for the standby until the server has read it
-        assert writer.record({"type": "t"}) == before + 3, "what was told as failed is there, as nobody could know"
+        assert record(writer, {"type": "t"}) == before + 3, "what was told as failed is there, as nobody could know"
         writer.close()
         check(dsn)
 
@@ -361,7 +363,7 @@ def _until_it_fails(writer: DatabaseSequencer, told: str) -> int:
     index, deadline = 0, time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            index = writer.record({"type": "t"})
+            index = record(writer, {"type": "t"})
         except AuditUnavailable as error:
             if told not in error.message:
                 raise
@@ -389,14 +391,14 @@ def test_a_replica_that_saw_more_stops(tmp_path: Path, durable: Postgres) -> Non
     again = sequencer(place(seen, dsn))  # also one that was started anew
     for replica in (writer, again, writer):
         with pytest.raises(AuditUnavailable, match=r"Entry 50 is missing: .* covers 100") as caught:
-            replica.record({"type": "t"})
+            record(replica, {"type": "t"})
         assert "docs/audit-postgres.md" in caught.value.hint
     assert check(dsn).checkpoint.size == 50
     other = sequencer(place(new, dsn, seen / "key"))
     other.commit([{"type": "other"} for _ in range(80)], flush=True)
     for replica in (writer, again):
         with pytest.raises(AuditUnavailable, match="An entry before 100 was changed"):
-            replica.record({"type": "t"})
+            record(replica, {"type": "t"})
     for replica in (writer, again, other):
         replica.close()
 
@@ -420,10 +422,10 @@ def test_a_running_replica_notices_behind_a_pooler(tmp_path: Path, durable: Post
         connection.execute("ALTER TABLE isthmus_audit.entries DISABLE TRIGGER ALL")
         connection.execute("DELETE FROM isthmus_audit.entries WHERE seq >= 25")
         connection.execute("ALTER TABLE isthmus_audit.entries ENABLE ALWAYS TRIGGER follow")
-        assert writer.record({"type": "t"}) == 25, "what was not signed for may go in a crash of the database"
+        assert record(writer, {"type": "t"}) == 25, "what was not signed for may go in a crash of the database"
         connection.execute("DELETE FROM isthmus_audit.entries WHERE seq >= 24")
     with pytest.raises(AuditUnavailable, match="Entry 24 is missing"):
-        writer.record({"type": "t"})
+        record(writer, {"type": "t"})
     writer.close()
 
 
@@ -436,7 +438,7 @@ def test_a_dump_is_the_log(tmp_path: Path, dsn: str, postgres_server: Postgres) 
     postgres_server.program("pg_dump", "-f", dump, dsn)
     postgres_server.program("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, postgres_server.dsn(copy))
     restored = sequencer(place(tmp_path, postgres_server.dsn(copy)))
-    assert restored.record({"type": "t"}) == 300
+    assert record(restored, {"type": "t"}) == 300
     restored.close()
     assert check(postgres_server.dsn(copy)).checkpoint.size == 301
     with pytest.raises(psycopg.IntegrityError):
@@ -446,9 +448,9 @@ def test_a_dump_is_the_log(tmp_path: Path, dsn: str, postgres_server: Postgres) 
 def test_an_empty_database_in_the_place_of_the_log_is_refused(tmp_path: Path, postgres_server: Postgres) -> None:
     first, second = (postgres_server.dsn(postgres_server.database()) for _ in range(2))
     writer = sequencer(place(tmp_path, first, origin=None))
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     writer.close()
     for _ in range(2):
         with pytest.raises(AuditUnavailable, match="is not in the database"):
-            sequencer(place(tmp_path, second, origin=None)).record({"type": "t"})
+            record(sequencer(place(tmp_path, second, origin=None)), {"type": "t"})
     assert postgres_server.ask("SELECT * FROM isthmus_audit.log", second.split("/")[3].split("?")[0]) == []

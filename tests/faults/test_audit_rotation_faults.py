@@ -25,6 +25,7 @@ from isthmus.governance.audit.tree.storage import SLOTS, Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.keys import load_key
 from isthmus.governance.audit.writing.rotating import Rotated, rotate
+from isthmus.governance.audit.writing.sequencer import record as record_in
 
 HERE = Path(__file__).parent
 
@@ -41,7 +42,7 @@ def turn_over(home: Path, files: Files | None = None) -> Rotated:
 def record(home: Path, name: str) -> int:
     journal = Journal(place(home), SteppingClock().now, Files())
     try:
-        return journal.record({"type": "t", "name": name})
+        return record_in(journal, {"type": "t", "name": name})
     finally:
         journal.close()
 

@@ -79,7 +79,7 @@ def test_show_tells_one_request(home: Path, capsys: pytest.CaptureFixture[str]) 
     assert "labelled   internal" in text
     assert "sent       to local/m" in text
     assert "stop" in text
-    assert "Entries 2, 3. The signed checkpoint of 6 entries covers them." in text
+    assert "Entries 2, 3 are what was signed in the checkpoint of 6 entries: checked just now." in text
     code, told = run(capsys, "show", "r")
     assert (code, told["error"]["code"]) == (1, "not_found")
 
@@ -91,8 +91,8 @@ def test_list_shows_the_newest(home: Path, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 6
     assert [line.split()[0] for line in shown] == ["0", "1", "2", "3", "4", "5"]
-    assert shown[2].endswith("intent r1  key_1  local/m  internal")
-    assert shown[3].endswith("outcome r1  stop  0.000200 USD")
+    assert shown[2].split()[3:] == ["intent", "r1", "key_1", "local/m", "internal"]
+    assert shown[3].split()[3:] == ["outcome", "r1", "stop", "0.0002", "USD"]
     assert "admitted" not in "".join(shown)
 
 

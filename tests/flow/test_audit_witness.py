@@ -113,7 +113,7 @@ def test_a_served_log_gets_cosignatures(log: Site, witness: WitnessProcess) -> N
     with witness_process(log.home / "other", vkey(log)) as other:
         failed = verify_export(log, vkey(log), "--witness", other.vkey)
         assert (failed.returncode, failed.stdout) == (1, "")
-        assert f"is not cosigned by ['{other.vkey}']" in failed.stderr
+        assert f"is not cosigned by '{other.vkey}'" in failed.stderr
         assert log.run("audit", "verify", "--witness", other.vkey, code=1)["error"]["code"] == "verification_failed"
 
 
@@ -373,7 +373,7 @@ def test_it_needs_no_home_and_no_configuration(tmp_path: Path, monkeypatch: pyte
         (("--log", "nonsense"), "neither such a key nor a file"),
         (("--log", "/nonexistent/vkey"), "neither such a key nor a file"),
         (("--log", MemoryLog().signer.verifier.vkey, "--host", "192.0.2.1"), "Cannot listen on"),
-        (("--log", MemoryLog().signer.verifier.vkey, "--name", "with space"), "cannot be the name"),
+        (("--log", MemoryLog().signer.verifier.vkey, "--name", "with space"), "cannot be called"),
     ],
 )
 def test_wrong_use_is_said(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ import openai
 import pytest
 
 from flow.served import Site
+from isthmus.config import load
+from isthmus.wiring import build
 from postgres_server import Postgres, postgres
 
 CONFIG = """
@@ -112,6 +115,26 @@ def _get(url: str, key: str = "") -> tuple[int, bytes]:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+
+
+async def test_a_stack_that_stopped_has_no_connection_open(
+    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = server.database()
+    monkeypatch.setenv("AUDIT_DATABASE", server.dsn(name))
+    config = tmp_path / "isthmus.yaml"
+    config.write_text(CONFIG, encoding="utf8")
+    stack = build(*load(config, tmp_path))
+    await stack.start()
+    assert stack.storage.vkey()
+    open_ones = f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'"
+    assert server.ask(open_ones)
+    await stack.stop()
+    for _ in range(100):  # the server needs a moment to see it
+        if not server.ask(open_ones):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(server.ask(open_ones))
 
 
 def test_doctor_says_where_the_log_is(sites: list[Site], tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.writing.journal import Journal
 from isthmus.governance.audit.writing.journal import Place as FolderPlace
 from isthmus.governance.audit.writing.keys import make_key
+from isthmus.governance.audit.writing.sequencer import record
 from postgres_server import Postgres
 
 
@@ -149,8 +150,8 @@ def test_one_bad_event_fails_alone(tmp_path: Path, dsn: str) -> None:
     assert (first, last) == (0, 1)
     assert isinstance(bad, AuditUnavailable)
     with pytest.raises(AuditUnavailable, match="cannot be recorded"):
-        writer.record({"type": object()})
-    assert writer.record({"type": "fine"}) == 2
+        record(writer, {"type": object()})
+    assert record(writer, {"type": "fine"}) == 2
     writer.close()
     assert check(dsn).checkpoint.size == 3
 
@@ -163,7 +164,7 @@ def test_a_large_group_is_one_transaction(tmp_path: Path, dsn: str) -> None:
     other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"))
     other.commit([], flush=True)
     writer.commit(large, flush=True)
-    assert other.record({"type": "t"}) == 1200
+    assert record(other, {"type": "t"}) == 1200
     for one in (writer, other):
         one.close()
     assert check(dsn).checkpoint.size == 1201
@@ -171,12 +172,12 @@ def test_a_large_group_is_one_transaction(tmp_path: Path, dsn: str) -> None:
 
 def test_who_was_away_for_long_reads_tiles(tmp_path: Path, dsn: str) -> None:
     one = sequencer(place(tmp_path / "a", dsn))
-    one.record({"type": "t"})
+    record(one, {"type": "t"})
     other = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"))
-    other.record({"type": "t"})
+    record(other, {"type": "t"})
     one.commit(events(3000), flush=False)
-    assert other.record({"type": "t"}) == 3002
-    assert one.record({"type": "t"}) == 3003
+    assert record(other, {"type": "t"}) == 3002
+    assert record(one, {"type": "t"}) == 3003
     for writer in (one, other):
         writer.close()
     assert check(dsn).checkpoint.size == 3004
@@ -228,7 +229,7 @@ def test_of_several_that_begin_one_log_one_does(tmp_path: Path, dsn: str) -> Non
     def begin(name: str) -> None:
         writer = sequencer(place(tmp_path / name, dsn, origin=None))
         try:
-            results.append(writer.record({"type": "t"}))
+            results.append(record(writer, {"type": "t"}))
         except AuditUnavailable as error:
             results.append(error)
         writer.close()
@@ -252,7 +253,7 @@ def test_a_key_that_was_given_to_every_replica_begins_the_log(tmp_path: Path, ds
         shutil.copy(one_key, tmp_path / name / "key.first")
     for index, name in enumerate("ab"):
         writer = sequencer(place(tmp_path / name, dsn))
-        assert writer.record({"type": "t"}) == index
+        assert record(writer, {"type": "t"}) == index
         writer.close()
         assert (tmp_path / name / "key").read_bytes() == one_key.read_bytes()
 
@@ -342,10 +343,10 @@ def test_a_new_key_takes_over_on_every_replica(tmp_path: Path, dsn: str) -> None
     """The next key lies beside the old one everywhere; one replica rotates, the others follow by themselves."""
     homes = [tmp_path / name for name in "abc"]
     first = sequencer(place(homes[0], dsn))
-    first.record({"type": "t"})
+    record(first, {"type": "t"})
     second, third = (sequencer(place(home, dsn, homes[0] / "key")) for home in homes[1:])
-    second.record({"type": "t"})
-    third.record({"type": "t"})
+    record(second, {"type": "t"})
+    record(third, {"type": "t"})
     kept, old = checkpoint(dsn), vkey(dsn)
     with pytest.raises(AuditUnavailable, match="no key to rotate to") as caught:
         first.rotate(by="ada", why="yearly")
@@ -354,13 +355,13 @@ def test_a_new_key_takes_over_on_every_replica(tmp_path: Path, dsn: str) -> None
     shutil.copy(homes[0] / "key.next", homes[1] / "key.next")
     rotated = first.rotate(by="ada", why="yearly")
     assert (rotated.old, rotated.new, rotated.size) == (old, vkey(dsn), 4)
-    assert second.record({"type": "t"}) == 4
-    assert first.record({"type": "t"}) == 5
+    assert record(second, {"type": "t"}) == 4
+    assert record(first, {"type": "t"}) == 5
     assert not (homes[1] / "key.next").exists()
     with pytest.raises(AuditUnavailable, match="is not the one of the log"):
-        third.record({"type": "t"})  # nobody gave it the key
+        record(third, {"type": "t"})  # nobody gave it the key
     shutil.copy(homes[0] / "key", homes[2] / "key")
-    assert third.record({"type": "t"}) == 6
+    assert record(third, {"type": "t"}) == 6
     for writer in (first, second, third):
         writer.close()
     rows = Rows(dsn)
@@ -375,7 +376,7 @@ def test_a_new_key_takes_over_on_every_replica(tmp_path: Path, dsn: str) -> None
 def test_a_death_right_after_the_rotation_counted_is_finished(tmp_path: Path, dsn: str) -> None:
     """As if it died before it put the new key in the old one's place."""
     writer = sequencer(place(tmp_path, dsn))
-    writer.record({"type": "t"})
+    record(writer, {"type": "t"})
     old = (tmp_path / "key").read_bytes()
     make_key(tmp_path / "key.next", Files())
     new = (tmp_path / "key.next").read_bytes()
@@ -383,7 +384,7 @@ def test_a_death_right_after_the_rotation_counted_is_finished(tmp_path: Path, ds
     (tmp_path / "key").write_bytes(old)
     (tmp_path / "key.next").write_bytes(new)
     (tmp_path / "key.next").chmod(0o600)
-    assert writer.record({"type": "t"}) == 2
+    assert record(writer, {"type": "t"}) == 2
     assert (tmp_path / "key").read_bytes() == new
     writer.close()
 
@@ -407,7 +408,7 @@ def test_a_changed_entry_is_named_and_the_replicas_stop(tmp_path: Path, dsn: str
         check(dsn)
     fresh = sequencer(place(tmp_path / "b", dsn, tmp_path / "a" / "key"))
     with pytest.raises(AuditUnavailable, match="An entry before 300 was changed") as caught:
-        fresh.record({"type": "t"})
+        record(fresh, {"type": "t"})
     assert "audit verify" in caught.value.hint
     for writer in (running, fresh):
         writer.close()
@@ -441,10 +442,10 @@ def test_what_does_not_add_up_stops_a_replica_until_it_does(tmp_path: Path, dsn:
     if "note" not in harm:  # what it signed itself it does not read again
         for _ in range(2):
             with pytest.raises(AuditUnavailable):
-                running.record({"type": "t"})
+                record(running, {"type": "t"})
     for _ in range(2):
         with pytest.raises(AuditUnavailable):
-            again.record({"type": "t"})
+            record(again, {"type": "t"})
     for writer in (running, again):
         writer.close()
 
@@ -453,7 +454,7 @@ def test_a_tile_that_was_changed_stops_who_reads_it(tmp_path: Path, dsn: str) ->
     filled(tmp_path, dsn, 600)
     meddle(dsn, "UPDATE isthmus_audit.tiles SET hashes = decode(repeat('00', 8192), 'hex') WHERE n = 0")
     with pytest.raises(AuditUnavailable, match="was changed"):
-        sequencer(place(tmp_path, dsn)).record({"type": "t"})
+        record(sequencer(place(tmp_path, dsn)), {"type": "t"})
     meddle(dsn, "DELETE FROM isthmus_audit.tiles")  # a missing one is computed again
     filled(tmp_path, dsn, 1)
     assert check(dsn).checkpoint.size == 601
@@ -463,7 +464,7 @@ def test_tables_of_a_newer_version_are_left_alone(tmp_path: Path, dsn: str) -> N
     filled(tmp_path, dsn, 1)
     meddle(dsn, "UPDATE isthmus_audit.log SET version = 2")
     with pytest.raises(AuditUnavailable, match="newer Isthmus"):
-        sequencer(place(tmp_path, dsn)).record({"type": "t"})
+        record(sequencer(place(tmp_path, dsn)), {"type": "t"})
 
 
 async def test_nothing_of_the_server_reaches_who_asked(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -186,6 +187,43 @@ def test_strangers_accept_the_evidence(site: Path) -> None:
     page = str(site / "export" / "verify.py")
     kept = [str(site / "export"), str(site / "audit" / "vkey"), str(site / "evidence" / "checkpoint")]
     assert subprocess.run([sys.executable, "-I", page, *kept], capture_output=True, check=False).returncode == 0
+
+
+def anything(seed: int) -> list[dict[str, Any]]:
+    """Attempts and ends in any order: failovers, stops, ends that nobody wrote or that are of none, embeddings, two
+    currencies, estimates, entries that do not say who received it."""
+    pick = random.Random(seed)
+    events = []
+    for _ in range(200):
+        model = pick.choice(["closed/frontier", "closed/second", "local/echo"])
+        vendor = "" if model == "local/echo" else f"{VENDOR}:8443"
+        labels = [{"level": "public", "categories": []}, {"level": "restricted", "categories": ["health", "personal"]}]
+        one = call(pick.randrange(30), model=model, vendor=vendor, label=pick.choice(labels), kept=pick.random() < 0.3)
+        one["passages"] = pick.choice([[], one["passages"], [*one["passages"], *one["passages"]]])
+        for field in pick.choice([(), (), ("provider", "vendor"), ("terms",), ("collection", "passages")]):
+            one.pop(field, None)
+        usage = {"prompt": 7, "completion": 3, "cached": 0, "reasoning": 0, "estimated": pick.random() < 0.5}
+        cost = {"amount": f"0.{pick.randrange(10**6):06}", "currency": pick.choice(["EUR", "USD"])}
+        done = ended(one, usage=usage, cost=cost)
+        embedded = {name: value for name, value in done.items() if name != "usage"} | {"texts": 2, "tokens": 11}
+        cut, stop = {**done, "error": "cancelled"}, ended(one, "stopped", model="auto", code="cancelled")
+        events.append(pick.choice([one, one, one, done, embedded, cut, ended(one, "failed"), stop]))
+    return [call(0), *events]
+
+
+@openssl
+@pytest.mark.parametrize("seed", range(6))
+def test_strangers_count_as_we_do(tmp_path: Path, seed: int) -> None:
+    reader = write(tmp_path, anything(seed), timedelta(hours=7))
+    cards = [Card(id="closed/second", provider="openai_compatible", host=f"{VENDOR}:8443")]
+    whom = recipient(VENDOR if seed % 2 else "closed/second", cards)
+    span = Span(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 4, 20, tzinfo=UTC)) if seed % 3 else Span()
+    answer = count_sent(reader, whom, span)
+    assert answer.tally.total.attempts > answer.tally.total.answered > 0
+    write_evidence(reader, answer, tmp_path / "evidence")
+    export(reader, tmp_path / "export")
+    done = check(tmp_path / "evidence", tmp_path, tmp_path / "export")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_each_proof_stands_alone(site: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from isthmus.governance.audit.postgres.identity import Place as DatabasePlace
 
 
-class Recording(Sequencer, Protocol):
-    """A sequencer that commands write to as well."""
+class Readable(Storage, Protocol):
+    """A storage that may hold a connection."""
 
-    def record(self, event: Mapping[str, object]) -> int:
-        """One event, on disk: its index. Raises :class:`isthmus.errors.AuditUnavailable`."""
+    def close(self) -> None:
+        """Let go of it; the next call opens it again."""
         ...
 
 
-def sequencer(settings: Settings, home: Home, now: Callable[[], datetime]) -> Recording:
+def sequencer(settings: Settings, home: Home, now: Callable[[], datetime]) -> Sequencer:
     """What puts entries into the log, not yet open. Raises :class:`ConfigInvalid`."""
     if settings.audit.database is None:
         return Journal(folder_place(settings, home), now, Files())
@@ -40,7 +40,7 @@ def sequencer(settings: Settings, home: Home, now: Callable[[], datetime]) -> Re
     return DatabaseSequencer(place, now)
 
 
-def storage(settings: Settings, home: Home) -> Storage:
+def storage(settings: Settings, home: Home) -> Readable:
     """The log as its readers see it. Raises :class:`ConfigInvalid`."""
     if settings.audit.database is None:
         return _Own(folder_place(settings, home))
@@ -106,7 +106,7 @@ def database_place(reference: str, settings: Settings, home: Home) -> DatabasePl
     except ImportError as error:  # psycopg, or the libpq beneath it
         raise ConfigInvalid(
             f"A log in a database needs psycopg, which does not load: {error}.",
-            hint="In Isthmus's folder: .venv/bin/pip install '.[postgres]'.",
+            hint="In Isthmus's folder: .venv/bin/pip install -e '.[postgres]'.",
         ) from error
     parameters(dsn)  # a string that is none is told of now
     return DatabasePlace(dsn, _key(home, shared=True), beside(settings, home), settings.audit.origin)

@@ -70,13 +70,6 @@ class DatabaseSequencer:
             self._complaint.over()
             return results
 
-    def record(self, event: Mapping[str, object]) -> int:
-        """One event, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
-        (result,) = self.commit([event], flush=True)
-        if isinstance(result, IsthmusError):
-            raise result
-        return result
-
     def rotate(self, *, by: str, why: str) -> Rotated:
         """Let the key that lies beside the old one take over (:mod:`isthmus.governance.audit.notes.rotation`); the old
         one is destroyed, here now and on each other replica at its next turn. Raises :class:`AuditUnavailable`."""

@@ -72,6 +72,9 @@ class Folder:
     def tile(self, level: int, n: int) -> bytes | None:
         return _widest(tile_path(self.path, level, n))
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
 
 def _widest(path: Path) -> bytes | None:
     """The whole file, or the widest of its partial forms."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from isthmus.errors import AuditUnavailable, IsthmusError, VerificationFailed
+from isthmus.errors import AuditUnavailable, VerificationFailed
 from isthmus.governance.audit.files import Files, make_folders
 from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
 from isthmus.governance.audit.reading.reader import read_checkpoint
@@ -137,13 +137,6 @@ class Journal:
                 tail.keep_hashes()
             self._slots.keep(size, note.encode())
             self.view = View(checkpoint, note, tree)
-
-    def record(self, event: Mapping[str, object]) -> int:
-        """One event, on disk: for commands. Its index; raises :class:`AuditUnavailable`."""
-        (result,) = self.commit([event], flush=True)
-        if isinstance(result, IsthmusError):
-            raise result
-        return result
 
     def close(self) -> None:
         """Let go of the files; the next turn opens them again."""
