@@ -31,7 +31,7 @@ _Answer: TypeAlias = int | BaseException
 #: Wishes met in one go, at most: bounds the memory of a burst.
 _GROUP = 1024
 #: Groups begin at least so far apart. Measured by ``benchmarks/audit.py``: longer costs delay, shorter costs CPU.
-_PACE_S = 0.0025
+_PACE_S = 0.0015
 #: How often a log that failed tries whether it can be written again.
 _RETRY_S = 1.0
 
