@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,17 @@ def test_the_specification_s_example() -> None:
     assert number(1234067) == "x001/x234/067"
     assert str(tile_path(Path(), 2, 67, 8)) == "tile/2/067.p/8"
     assert str(bundle_path(Path(), 1000)) == "tile/entries/x001/000"
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 33)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _sparse, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_of_a_log_is_refused_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    path = bundle_path(tmp_path, 0)
+    path.parent.mkdir(parents=True)
+    make(path)
+    with pytest.raises(OSError, match="no file of a log"):
+        Folder(tmp_path).bundle(0)

@@ -53,11 +53,11 @@ def _listening(settings: Settings, host: str | None, port: int | None) -> Settin
 
 
 def _ready(url: str, settings: Settings, home: Home, address: Path) -> None:
-    """Say where, and leave the address in the home folder for scripts and for ``isthmus ask``."""
-    address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    address.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf8")
+    """Say where, and then leave the address in the home folder for scripts and for ``isthmus ask``."""
     console = out()
     console.print(f"Isthmus answers at [bold]{url}/v1[/]  (home {home.path})")
     console.print("Every decision goes into the log: isthmus audit list")
     if settings.server.authentication == "none":
         console.print("No key is asked for: only this machine can reach it.")
+    address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    address.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf8")

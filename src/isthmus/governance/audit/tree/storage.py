@@ -5,13 +5,16 @@ A reader needs no key and no lock, also while a writer works. The folder is one 
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from isthmus.governance.audit.files import Files, make_folders, replace, sync_folder
-from isthmus.governance.audit.tree.layout import bundle_path, tile_path
+from isthmus.governance.audit.tree.layout import LARGEST, WIDTH, bundle_path, tile_path
 
 VKEY, CHECKPOINT, ROTATION = "vkey", "checkpoint", "rotation"
 #: The log in use writes its checkpoints to these by turns, in place: a torn one leaves the one before it.
@@ -29,6 +32,10 @@ class Tiles(Protocol):
     def tile(self, level: int, n: int) -> bytes | None:
         """The hashes of a tile, 32 bytes each, as many as are kept: tiles are derived, and may be short or missing."""
         ...
+
+
+#: A full bundle of the largest entries, in bytes.
+_LARGEST_FILE = WIDTH * (LARGEST + 2)
 
 
 class Storage(Tiles, Protocol):
@@ -90,9 +97,15 @@ def _widest(path: Path) -> bytes | None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    facts = os.fstat(file)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST_FILE:
+        os.close(file)
+        raise OSError(errno.EINVAL, "It is no file of a log", str(path))
+    with os.fdopen(file, "rb") as opened:
+        return opened.read(_LARGEST_FILE)
 
 
 def tile_keeper(folder: Path, files: Files) -> Callable[[int, int, bytes], None]:
