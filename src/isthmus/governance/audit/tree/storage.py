@@ -105,7 +105,7 @@ def _read(path: Path) -> bytes | None:
         os.close(file)
         raise OSError(errno.EINVAL, "It is no file of a log", str(path))
     with os.fdopen(file, "rb") as opened:
-        return opened.read(_LARGEST_FILE)
+        return opened.read()
 
 
 def tile_keeper(folder: Path, files: Files) -> Callable[[int, int, bytes], None]:
