@@ -123,6 +123,59 @@ def test_checkpoint_is_what_a_laptop_keeps(home: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == told["checkpoint"]
 
 
+def test_what_was_kept_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*arguments: str) -> str:
+        assert main(["audit", "verify", *arguments]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    one, two = ["--checkpoint", "kept"], ["--receipt", "receipt"]
+    assert "It holds your checkpoint of 4 entries." in said(*one)
+    assert "It holds your receipt of entry 3." in said(*two)
+    assert "It holds your checkpoint of 4 entries and your receipt of entry 3." in said(*one, *two)
+    assert "It holds your checkpoints of 4, 4 entries and your receipts of entries 3, 3." in said(
+        *one, *one, *two, *two
+    )
+    assert "a log that was rewritten and signed again would too" in said()
+
+
+@pytest.mark.parametrize("form", ["answer", "pretty", "stream"])
+def test_a_whole_answer_is_a_receipt(home: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def kept(receipt: object) -> None:
+        told = json.dumps({"choices": [], "isthmus": {"receipt": receipt}}, indent=2 if form == "pretty" else None)
+        events = f'data: {{"choices": []}}\n\ndata: {told}\n\ndata: [DONE]\n\n'
+        Path("answer").write_text(events if form == "stream" else told, encoding="utf8")
+
+    receipt = json.loads(Path("receipt").read_text(encoding="utf8"))
+    kept(receipt)
+    code, told = run(capsys, "verify", "--receipt", "answer")
+    assert (code, told["receipts"]) == (0, [3])
+    kept({**receipt, "leaf": "00" * 32})
+    assert run(capsys, "verify", "--receipt", "answer")[0] == 1
+    kept(None)
+    code, told = run(capsys, "verify", "--receipt", "answer")
+    assert (code, told["error"]["code"]) == (2, "invalid_request")
+
+
+def test_the_key_is_what_checks_the_log(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = run(capsys, "vkey")
+    assert (code, told["vkey"]) == (0, (home / "audit" / "vkey").read_text(encoding="utf8").strip())
+    assert main(["audit", "vkey"]) == 0
+    assert capsys.readouterr().out == told["vkey"] + "\n"
+    assert main(["audit", "verify", "--vkey", told["vkey"]]) == 0
+
+
+def test_an_export_says_how_it_is_checked_by_whoever_kept_something(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", "export", "to check"]) == 0
+    shown = capsys.readouterr().out
+    assert "\npython3 -I verify.py 'to check' VKEY-YOU-KEPT CHECKPOINT-YOU-KEPT\n" in shown
+    assert "to check/v" not in shown, "neither the page nor the key of the export itself"
+    code, told = run(capsys, "export", "nosuch/dir/out")
+    assert (code, told["error"]["message"]) == (2, "There is no folder nosuch/dir.")
+    assert not Path("nosuch").exists()
+
+
 def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "export", "out") == (0, {"folder": "out", "size": 6})
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -158,6 +211,6 @@ def test_help_says_in_a_line_which_command_answers_what(capsys: pytest.CaptureFi
     assert main(["audit", "--help"]) == 0
     shown = capsys.readouterr().out
     commands = shown.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 15, "a line for each"
+    assert len(commands) == 16, "a line for each"
     assert not [line for line in commands if line.endswith("...")], "none is cut"
     assert "What did this model or vendor receive?" in shown

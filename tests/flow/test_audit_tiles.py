@@ -154,7 +154,7 @@ def test_entries_are_compressed_for_who_asks(served: Served, accepted: str, code
 
 ABSENT = """
     tile/0/003 tile/0/002 tile/entries/002 tile/1/000 tile/1/000.p/3 tile/2/000.p/1 tile/63/000 tile/0/x001/000
-    tile/0/x999/x999/x999/x999/x999/999 receipts/999999
+    tile/0/x999/x999/x999/x999/x999/999 receipts/999999 rotation/1
 """
 HOSTILE = """
     tile/64/000 tile/00/000 tile/01/000 tile/-1/000 tile/+0/000 tile/0/00 tile/0/0000 tile/0/0 tile/0/x000/000
@@ -166,11 +166,13 @@ HOSTILE = """
     tile/../../../etc/passwd tile/0/..%2f..%2fcheckpoint tile/entries/../0/000 tile/entries/.. tile/0/.. tile/entries
     tile/0/%D9%A0%D9%A0%D9%A0 tile/%D9%A0/000 tile/0/%EF%BC%90%EF%BC%90%EF%BC%90 tile/0/%00 tile/0/%ff tile/0/0x0
     tile/0/1e3 tile/entries/x1234/000 vkey/ checkpoint.alternate witnessed/x lock proofs receipts/x receipts/-1
-    receipts/%D9%A0
+    receipts/%D9%A0 rotation rotation/ rotation/0 rotation/-1 rotation/01 rotation/x rotation/1/ rotation/%D9%A1
 """
 
 
-@pytest.mark.parametrize("path", [*ABSENT.split(), *HOSTILE.split(), "tile/0/" + "9" * 9000, "receipts/" + "9" * 30])
+@pytest.mark.parametrize(
+    "path", [*ABSENT.split(), *HOSTILE.split(), "tile/0/" + "9" * 9000, "receipts/" + "9" * 30, "rotation/" + "9" * 30]
+)
 def test_what_is_not_there_and_what_is_hostile_is_404(served: Served, path: str) -> None:
     status, _, body = served.get(path)
     assert (status, json.loads(body)["error"]["code"]) == (404, "not_found")
@@ -280,6 +282,22 @@ def test_proofs_of_what_is_not_there(served: Served, query: str, status: int, co
     error = served.json(f"proofs/{query}", status)["error"]
     assert error["code"] == code
     assert error["message"]
+
+
+def test_changes_of_the_key_are_there_for_any_key(tmp_path: Path) -> None:
+    made = site(tmp_path / "home")
+    fill(made.home, 0, 3)
+    user = made.key("user")
+    notes = []
+    for _ in range(2):
+        made.run("audit", "rotate-key")
+        notes.append((made.home / "audit" / "rotation" / str(len(notes) + 1)).read_bytes())
+    with made.serving():
+        for number, note in enumerate(notes, 1):
+            status, headers, body = get(made.url, f"/api/audit/rotation/{number}", user)
+            assert (status, body, headers["content-type"]) == (200, note, "text/plain; charset=utf-8")
+        assert get(made.url, "/api/audit/rotation/3", user)[0] == 404
+        assert get(made.url, "/api/audit/rotation/1")[0] == 401
 
 
 def test_the_site_goes_on_while_the_log_grows(served: Served) -> None:

@@ -15,6 +15,7 @@ app.command(short_help="What did this model or vendor receive? With proofs.")(se
 app.command(short_help="What is new? JSON Lines for a log collector.")(events.events)
 app.command(short_help="Was anything changed since it was signed?")(checking.verify)
 app.command(short_help="What is signed now? To keep somewhere else.")(checking.checkpoint)
+app.command(short_help="With which public key is it checked?")(checking.vkey)
 app.command(short_help="All of it, in a folder that a stranger can check.")(checking.export)
 app.command(short_help="What was kept of a request? Opening it is recorded.")(content.content)
 app.command(short_help="Is this the text? What a stranger needs to check it.")(content.disclose)

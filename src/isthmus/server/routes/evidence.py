@@ -1,4 +1,4 @@
-"""GET /api/audit/checkpoint, witnessed, vkey, receipts, proofs: what a stranger needs to check the record."""
+"""GET /api/audit/checkpoint, witnessed, vkey, rotation, receipts, proofs: what a stranger needs to check the record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def routes(
 
     ``witnessed`` gives the newest checkpoint that witnesses cosigned, or raises :class:`NotFound`.
     """
+    return [*_statements(site, witnessed, authenticate), *_proofs(log, site, authenticate)]
 
+
+def _statements(site: Site, witnessed: Callable[[], str], authenticate: Callable[[Scope], Principal]) -> list[Route]:
     async def show_checkpoint(request: Request) -> Response:
         authenticate(request.scope)
         signed = await asyncio.to_thread(site.checkpoint)
@@ -45,6 +48,22 @@ def routes(
         authenticate(request.scope)
         return PlainTextResponse(f"{await asyncio.to_thread(site.vkey)}\n", headers=MUTABLE)
 
+    async def show_rotation(request: Request) -> Response:
+        authenticate(request.scope)
+        number = request.path_params["number"]
+        if not _NUMBER.fullmatch(number):
+            raise NotFound("The log has no such change of its key.")
+        return PlainTextResponse(await asyncio.to_thread(site.rotation, int(number)), headers=MUTABLE)
+
+    return [
+        Route("/api/audit/checkpoint", show_checkpoint),
+        Route("/api/audit/witnessed", show_witnessed),
+        Route("/api/audit/vkey", show_vkey),
+        Route("/api/audit/rotation/{number}", show_rotation),
+    ]
+
+
+def _proofs(log: AuditLog, site: Site, authenticate: Callable[[Scope], Principal]) -> list[Route]:
     async def show_receipt(request: Request) -> Response:
         authenticate(request.scope)
         index = request.path_params["index"]
@@ -68,9 +87,6 @@ def routes(
         return _proof(proof, proof.new, newest)
 
     return [
-        Route("/api/audit/checkpoint", show_checkpoint),
-        Route("/api/audit/witnessed", show_witnessed),
-        Route("/api/audit/vkey", show_vkey),
         Route("/api/audit/receipts/{index}", show_receipt),
         Route("/api/audit/proofs/inclusion", prove_inclusion),
         Route("/api/audit/proofs/consistency", prove_consistency),

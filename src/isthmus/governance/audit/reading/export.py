@@ -18,10 +18,10 @@ from isthmus.governance.audit.tree.stored import StoredTree, subtree
 
 _README = """An export of the audit log {name}: {size} entries.
 
-    python3 verify.py . vkey [OLDER-CHECKPOINT] [--receipt RECEIPT.json] [--witness VKEY]
+    python3 -I verify.py . VKEY-YOU-KEPT CHECKPOINT-YOU-KEPT ... [--receipt FILE] [--witness VKEY]
 
-needs Python and openssl, nothing else. Take `vkey`, and any older checkpoint, from where you keep them, not from here:
-whoever made this folder could have made those too. Read verify.py first: it is one page.
+needs Python and openssl 3, nothing else. Take the public key, a checkpoint and verify.py from where you keep them, not
+from here: whoever made this folder could have made those too. Read verify.py first: it is one page.
 
 checkpoint      the signed statement of size and root (C2SP tlog-checkpoint)
 tile/entries/   the entries, 256 a file, each after its length as a big-endian uint16

@@ -63,6 +63,13 @@ class Site:
         """The log's public key, as the log states it."""
         return self._reader().verifier.vkey
 
+    def rotation(self, number: int) -> bytes:
+        """A change of the log's key, from 1 on, as a note. Raises :class:`NotFound` where there was none."""
+        notes = self._reader().rotations()
+        if not 1 <= number <= len(notes):
+            raise NotFound("The log's key was not changed so many times.")
+        return notes[number - 1]
+
     def checkpoint(self) -> Signed:
         """The newest signed checkpoint."""
         return self._reader().checkpoint()
