@@ -13,22 +13,30 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flow.audit_fixtures import site
 from flow.strangers_fixtures import ROOT, Auditor, Auditors
+from isthmus.governance.audit.commitments import commitment
+from isthmus.governance.audit.notes.checkpoint import Checkpoint, Signer
+from isthmus.governance.audit.reading.export import write_export
 from isthmus.governance.audit.tree import proofs
 from isthmus.governance.audit.tree.storage import Folder
 from isthmus.governance.audit.tree.stored import StoredTree
 
 PAGE = ROOT / "docs" / "verify-it-yourself.md"
-TOOLS = "sh openssl base64 cat cp cut grep head mkdir sed tail"
+TOOLS = "sh openssl base64 cat cp cut grep head mkdir mv sed tail"
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="NEEDS openssl, which is not installed")
 
 
+def every_block() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf8"), re.MULTILINE | re.DOTALL)
+
+
 def blocks(*, online: bool) -> str:
     """The page's blocks as one script; those with curl need a server."""
-    found = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf8"), re.MULTILINE | re.DOTALL)
+    found = [block for block in every_block() if "$SALT" not in block]
     wanted = [block for block in found if online or not any(word in block for word in ("$LOG", "today.checkpoint"))]
     assert len(wanted) == (5 if online else 3)
     return "\n".join(["set -eu", *wanted])
@@ -109,6 +117,55 @@ def test_the_page_can_be_followed_over_http(laptop: Path, auditors: Auditors, tm
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"the first 500 of 10\d\d entries are the ones of yesterday\n", done.stdout)
     assert re.search(r"OK: 10\d\d entries, 1 kept checkpoints or receipts, the same log\n$", done.stdout)
+
+
+@pytest.mark.external("curl")
+def test_who_holds_the_old_key_can_take_the_log_home_after_it_was_changed(
+    laptop: Path, auditors: Auditors, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("NEEDS curl, which is not installed")
+    (laptop.parent / "bin" / "curl").symlink_to(shutil.which("curl") or "")
+    made = site(shutil.copytree(auditors.of(1000).home.path, tmp_path / "home"))
+    key = made.key("auditor", "--role", "auditor")
+    for _ in range(2):
+        made.run("audit", "rotate-key")
+    (mirror,) = (block for block in every_block() if "names" in block)
+    fetch = 'curl -sf -H "Authorization: Bearer $KEY" "$LOG/checkpoint" > today.checkpoint\n'
+    with made.serving():
+        done = follow(f"set -eu\n{fetch}{mirror}", laptop, LOG=f"{made.url}/api/audit", KEY=key)
+        by_hand = follow(blocks(online=True), laptop, LOG=f"{made.url}/api/audit", KEY=key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("1 kept checkpoints or receipts, the same log\n")
+    assert len([*(laptop / "mirror" / "rotation").iterdir()]) == 2
+    assert by_hand.returncode != 0, "as the page says"
+    assert "Signature Verification Failure" in by_hand.stdout + by_hand.stderr
+
+
+@pytest.mark.parametrize(("text", "found"), [("Grüße 🌊", "prompt"), ("ja", "answer"), ("nein", None)])
+def test_the_page_settles_what_a_text_was(laptop: Path, tmp_path: Path, text: str, found: str | None) -> None:
+    shutil.rmtree(laptop / "log")
+    salt = bytes(range(32))
+    said = {"prompt": commitment(salt, "Grüße 🌊"), "answer": commitment(salt, "ja")}
+    entries = [
+        json.dumps({name: value, "seq": i}, separators=(",", ":")).encode()
+        for i, (name, value) in enumerate(said.items())
+    ]
+    signer = Signer("example.org/log", Ed25519PrivateKey.generate())
+    write_export(
+        laptop / "log",
+        entries,
+        signer.verifier,
+        lambda size, root: signer.sign(Checkpoint("example.org/log", size, root)),
+    )
+    (laptop / "text").write_text(text, encoding="utf8")
+    (block,) = (block for block in every_block() if "$SALT" in block)
+    done = follow(f"set -eu\n{block}", laptop, SALT=salt.hex())
+    if found is None:
+        assert (done.returncode, done.stdout) == (1, "")
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f'log/tile/entries/000.p/2:"{found}":"{said[found]}"\n'
 
 
 def consistency() -> str:
