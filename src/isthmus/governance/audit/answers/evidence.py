@@ -21,7 +21,7 @@ from isthmus.governance.audit.tree.stored import StoredTree
 _NODES = 4096
 _README = """What {to} received {when}, from the audit log {log}.
 
-    python3 verify_evidence.py . vkey [EXPORT]
+    python3 -I verify_evidence.py . VKEY-YOU-KEPT [EXPORT]
 
 needs Python and openssl, nothing else. Take `vkey` from where you keep it, not from here: whoever made this folder
 could have made that too, and verify_evidence.py. Get that from where you trust it, or read it first: it is short.
